@@ -1,0 +1,8 @@
+//! Throng: SQL in, audiences out.
+//!
+//! A columnar audience analytics engine. Analysts keep a folder of SQL files; Throng stores customer
+//! profiles and events as Parquet, compiles every segment to a roaring bitmap through `DataFusion`,
+//! and hands the audiences to whatever uses them.
+
+pub mod error;
+pub mod model;
