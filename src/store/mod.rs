@@ -1,0 +1,154 @@
+//! The store: Delta Lake tables on an object store, and one log over all of them.
+//!
+//! Engine-side rooms read and write profiles, identifiers, events, memberships and builds through
+//! [`Store`]; nobody else names `deltalake`. Nothing here knows SQL, and nothing here reads the clock.
+//!
+//! - [`location`]: a path or URL becomes an object store
+//! - [`record`]: the store log: one small JSON object a version, the commit point of all tables
+//! - [`table`]: one Delta table at one version: schema, files, statistics
+//! - [`schema`]: which Arrow types are kept, how schemas widen, how batches conform
+//! - [`encode`]: sorted batches to Parquet bytes with pages that a scan can skip
+//! - [`stats`]: per-file minima and maxima, in Delta's JSON
+//! - [`change`]: what a writer wants to do, and the commit of it
+//! - [`vacuum`]: files that no version needs any more
+//!
+//! # How a commit is atomic over several tables
+//!
+//! Delta makes one table atomic; an ingest touches three. So every commit is first written to the
+//! store log as one object, created only if its number is free: that is the commit point. The object
+//! holds the Delta actions of each table that changes, and these are then written as ordinary Delta
+//! commits. Whoever opens the store after a crash in between finishes that second half (the actions
+//! are there, and a Delta commit is created only if missing). Readers take the table versions that
+//! the newest object names, and so always see one consistent version of all tables, while `DuckDB`,
+//! Spark or Polars open each Delta table as it lies.
+//!
+//! Two writers cannot overwrite each other: the slower one finds its number taken, and either moves
+//! behind the winner (where they touched different tables) or is told to start over.
+
+pub mod change;
+pub mod encode;
+pub mod location;
+pub mod record;
+pub mod schema;
+pub mod stats;
+pub mod table;
+pub mod vacuum;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use object_store::ObjectStore;
+use object_store::path::Path;
+use url::Url;
+
+use crate::error::{Error, Result};
+use crate::model::{AsOf, ShardSize, TableName};
+
+pub use change::{Change, Committed, TableChange};
+pub use encode::{Encoded, FileLayout};
+pub use location::Location;
+pub use record::Record;
+pub use stats::{ColumnStats, FileStats};
+pub use table::{DataFile, TableSnapshot};
+
+/// A store that exists: its tables and its log.
+#[derive(Debug, Clone)]
+pub struct Store {
+    location: Location,
+}
+
+/// One consistent version of all tables.
+#[derive(Debug, Clone)]
+pub struct StoreSnapshot {
+    /// The log record that names the versions.
+    pub record: Record,
+    tables: BTreeMap<TableName, Arc<TableSnapshot>>,
+}
+
+impl StoreSnapshot {
+    /// The table `name` at this version.
+    pub fn table(&self, name: TableName) -> Result<&Arc<TableSnapshot>> {
+        self.tables
+            .get(&name)
+            .ok_or_else(|| Error::internal(format!("the store log names no table {name}")))
+    }
+
+    /// How many ids a shard of this store holds.
+    pub fn shard_size(&self) -> Result<ShardSize> {
+        ShardSize::of_ids(self.record.shard_ids)
+    }
+}
+
+impl Store {
+    /// Opens the store at `location`, or makes an empty one there.
+    ///
+    /// # Errors
+    /// Where the place cannot be written, or holds a store of a newer format.
+    pub async fn open_or_create(location: Location, shard: ShardSize, now: AsOf) -> Result<Self> {
+        let store = Self { location };
+        if record::latest(&store.location).await?.is_none() {
+            change::create(&store.location, shard, now).await?;
+        }
+        Ok(store)
+    }
+
+    /// Opens the store at `location`.
+    ///
+    /// # Errors
+    /// Where there is none, or one of a newer format.
+    pub async fn open(location: Location) -> Result<Self> {
+        if record::latest(&location).await?.is_none() {
+            return Err(Error::input(format!("there is no store at {}", location.shown()))
+                .with_hint("run `throng ingest` first, or `throng demo` to see one made"));
+        }
+        Ok(Self { location })
+    }
+
+    /// The newest consistent version of all tables; finishes a commit that a killed process left
+    /// half applied.
+    pub async fn snapshot(&self) -> Result<StoreSnapshot> {
+        let record = record::latest(&self.location)
+            .await?
+            .ok_or_else(|| Error::data("the store log is empty"))?;
+        record.check_format()?;
+        change::roll_forward(&self.location, &record).await?;
+        let loads = record.tables.iter().map(|(name, state)| async move {
+            let table = TableSnapshot::load(&self.location, *name, state.version).await?;
+            Ok::<_, Error>((*name, Arc::new(table)))
+        });
+        let tables = futures::future::try_join_all(loads).await?.into_iter().collect();
+        Ok(StoreSnapshot { record, tables })
+    }
+
+    /// Where the store is.
+    pub fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// The object store that all files lie in, and its URL.
+    pub fn object_store(&self) -> (Url, Arc<dyn ObjectStore>) {
+        (self.location.root_url(), self.location.root())
+    }
+
+    /// The path of `file` of `table` in [`Store::object_store`].
+    pub fn file_path(&self, table: TableName, file: &DataFile) -> Path {
+        Path::from_iter(self.location.table_path(table).parts().chain(file.object_path().parts()))
+    }
+
+    /// Encodes and uploads one file of `table`; it belongs to the table once a [`Change`] with the
+    /// returned file is committed.
+    pub async fn put(&self, table: TableName, folder: &str, encoded: Encoded) -> Result<DataFile> {
+        table::put(&self.location, table, folder, encoded).await
+    }
+
+    /// Commits `change`, made from `base`; see [`change::commit`].
+    pub async fn commit(&self, base: &StoreSnapshot, change: Change) -> Result<Committed> {
+        change::commit(&self.location, base, change).await
+    }
+
+    /// Whether files that somebody ingested under `app_id` are already in `table`, and with which
+    /// version; see [`TableSnapshot::transaction`].
+    pub async fn transaction(&self, table: &TableSnapshot, app_id: &str) -> Result<Option<i64>> {
+        table.transaction(&self.location, app_id).await
+    }
+}
