@@ -5,4 +5,5 @@
 //! and hands the audiences to whatever uses them.
 
 pub mod error;
+pub mod membership;
 pub mod model;
