@@ -5,5 +5,6 @@
 //! and hands the audiences to whatever uses them.
 
 pub mod error;
+pub mod membership;
 pub mod model;
 pub mod store;

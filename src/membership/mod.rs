@@ -1,0 +1,27 @@
+//! Memberships: sets of profile ids, in memory and as bytes. The only room that names `roaring`.
+//!
+//! - [`set`]: [`Membership`], the profiles in a segment at one build: making and reading one
+//! - [`algebra`]: and, or, and-not, xor of two memberships, and their sizes alone
+//! - [`shards`]: a membership cut along shards, and put together again
+//! - [`columns`]: a membership as Arrow columns of `profile_id`
+//! - [`mask`]: [`Mask`], the same set while a pass computes it: one bit an id
+//! - [`wire`]: portable roaring bytes, written one way only and read strictly
+//!
+//! Masks to compute, roaring to store: a pass fills a [`Mask`], [`Mask::to_membership`] ends it, and
+//! everything after that is set algebra over [`Membership`]. Invariants:
+//!
+//! - No set ever holds an id above [`ProfileId::MAX`](crate::model::ProfileId::MAX).
+//! - Equal sets compare equal and have equal bytes, whatever operations made them.
+//! - Order is always ascending; a set holds an id once.
+//!
+//! No I/O happens here, and nothing here knows what a segment is.
+
+pub mod algebra;
+pub mod columns;
+pub mod mask;
+pub mod set;
+pub mod shards;
+pub mod wire;
+
+pub use mask::Mask;
+pub use set::Membership;
