@@ -1,0 +1,3 @@
+-- description: We do not know what they learnt
+-- tags: quality
+SELECT profile_id FROM profiles WHERE education IS NULL
