@@ -8,3 +8,6 @@ pub mod error;
 pub mod membership;
 pub mod model;
 pub mod store;
+pub mod query;
+pub mod source;
+pub mod project;

@@ -42,7 +42,7 @@ pub fn initial(table: TableName) -> SchemaRef {
             required("shard", DataType::Int32),
             required("as_of", timestamp()),
             required("definition", DataType::Utf8),
-            required("members", DataType::Int64),
+            required("cardinality", DataType::Int64),
             required("bitmap", DataType::Binary),
         ],
         TableName::Builds => vec![

@@ -1,0 +1,243 @@
+//! What `DataFusion` says, as what, where and what to do.
+//!
+//! Its errors come as enums nested in boxes, some with spans, some with positions only in their text.
+//! Here they become one line that names the thing, a place, and hints with the nearest name.
+
+use std::path::Path;
+
+use datafusion::common::{Column, Diagnostic, SchemaError};
+use datafusion::error::DataFusionError;
+use datafusion::sql::sqlparser::parser::ParserError;
+
+use crate::error::{Error, nearest};
+
+use super::session::Session;
+
+/// SQL text and the file it is from, for places in messages.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sql<'a> {
+    pub(super) text: &'a str,
+    pub(super) file: Option<&'a Path>,
+}
+
+/// What a place is called where the SQL is from the command line.
+const TYPED: &str = "query";
+
+type Position = (u64, u64);
+
+impl Sql<'_> {
+    /// `error` with its place in this text.
+    pub(super) fn place(&self, error: Error, position: Option<Position>) -> Error {
+        let file = self.file.unwrap_or(Path::new(TYPED));
+        error.at(file, position.map(|p| p.0), position.map(|p| p.1))
+    }
+
+    /// `error` in our words.
+    pub(super) fn error(&self, error: &DataFusionError) -> Error {
+        self.error_in(error, &[])
+    }
+
+    /// `error` in our words, with the tables of `session` to suggest from.
+    pub(super) fn error_among(&self, error: &DataFusionError, session: &Session) -> Error {
+        self.error_in(error, &session.table_names())
+    }
+
+    fn error_in(&self, error: &DataFusionError, tables: &[String]) -> Error {
+        let root = root(error);
+        if let DataFusionError::External(inner) = root
+            && let Some(ours) = inner.downcast_ref::<Error>()
+        {
+            return ours.clone();
+        }
+        match root {
+            DataFusionError::SQL(parser, _) => self.syntax(parser),
+            DataFusionError::SchemaError(schema, _) => self.schema(schema, error.diagnostic()),
+            DataFusionError::ResourcesExhausted(message) => {
+                let message = message.lines().next().unwrap_or_default();
+                self.place(Error::limit(format!("the query ran out of memory: {message}")), None)
+                    .with_hint("give it more with --memory, or ask for less at a time")
+            }
+            DataFusionError::ObjectStore(_) | DataFusionError::IoError(_) => {
+                Error::unavailable(format!("the store does not answer: {root}"))
+            }
+            DataFusionError::Internal(message) => {
+                self.place(Error::internal(first_line(message)), None)
+            }
+            _ => self.other(root, error.diagnostic(), tables),
+        }
+    }
+
+    fn syntax(&self, error: &ParserError) -> Error {
+        let (ParserError::TokenizerError(text) | ParserError::ParserError(text)) = error else {
+            return self.place(Error::input("the SQL is nested too deeply"), None);
+        };
+        let (message, position) = split_position(text);
+        self.place(Error::input(format!("syntax error: {message}")), position)
+    }
+
+    fn schema(&self, error: &SchemaError, diagnostic: Option<&Diagnostic>) -> Error {
+        let position = diagnostic.and_then(position);
+        match error {
+            SchemaError::FieldNotFound { field, valid_fields } => {
+                let position = position.or_else(|| self.find(&field.name));
+                self.no_column(field, valid_fields, position)
+            }
+            SchemaError::AmbiguousReference { field } => {
+                let position = position.or_else(|| self.find(&field.name));
+                let message = format!("column \"{}\" is in more than one table", field.name);
+                self.place(Error::input(message), position)
+                    .with_hint(format!("say which: alias.{}", field.name))
+            }
+            SchemaError::DuplicateQualifiedField { name, .. }
+            | SchemaError::DuplicateUnqualifiedField { name } => {
+                let message = format!("the query has two columns named \"{name}\"");
+                self.place(Error::input(message), position.or_else(|| self.find(name)))
+                    .with_hint("give one of them another name with AS")
+            }
+        }
+    }
+
+    fn no_column(&self, field: &Column, valid: &[Column], position: Option<Position>) -> Error {
+        let mut tables: Vec<&str> =
+            valid.iter().filter_map(|c| c.relation.as_ref()).map(|r| r.table()).collect();
+        tables.dedup();
+        let place = match (&field.relation, &tables[..]) {
+            (Some(relation), _) => format!(" in {}", relation.table()),
+            (None, [one]) => format!(" in {one}"),
+            _ => String::new(),
+        };
+        let message = format!("no column \"{}\"{place}", field.name);
+        let error = self.place(Error::input(message), position);
+        match nearest(&field.name, valid.iter().map(|c| c.name.as_str())) {
+            // SQL folds what is not quoted to lower case.
+            Some(name) if name.to_lowercase() == field.name => {
+                error.with_hint(format!("did you mean \"{name}\"? Quote it: names that are not quoted are lower-cased"))
+            }
+            Some(name) => error.with_hint(format!("did you mean \"{name}\"?")),
+            None => error,
+        }
+    }
+
+    fn other(
+        &self,
+        error: &DataFusionError,
+        diagnostic: Option<&Diagnostic>,
+        tables: &[String],
+    ) -> Error {
+        let text = error.to_string();
+        if let Some(name) = missing_table(&text) {
+            let short = name.trim_start_matches("datafusion.").trim_start_matches("public.");
+            let last = short.rsplit('.').next().unwrap_or(short);
+            let error =
+                self.place(Error::input(format!("no table \"{short}\"")), self.find(last));
+            return match nearest(short, tables.iter().map(String::as_str)) {
+                Some(near) => error.with_hint(format!("did you mean {near}?")),
+                None => error.with_hint("the tables are profiles, events, identifiers and segments.NAME"),
+            };
+        }
+        let message = diagnostic.map_or_else(|| plain(&text), |d| d.message.clone());
+        let mut error = self.place(Error::input(message), diagnostic.and_then(position));
+        for help in diagnostic.iter().flat_map(|d| &d.helps) {
+            error = error.with_hint(help.message.clone());
+        }
+        error
+    }
+
+    /// Where `word` stands in the text, comments aside.
+    fn find(&self, word: &str) -> Option<Position> {
+        let is_part = |c: char| c.is_alphanumeric() || c == '_';
+        for (number, line) in self.text.lines().enumerate() {
+            let code = line.split("--").next().unwrap_or_default().to_lowercase();
+            for (at, _) in code.match_indices(&word.to_lowercase()) {
+                let before = code[..at].chars().next_back();
+                let after = code[at + word.len()..].chars().next();
+                if !before.is_some_and(is_part) && !after.is_some_and(is_part) {
+                    let column = code[..at].chars().count();
+                    return Some((number as u64 + 1, column as u64 + 1));
+                }
+            }
+        }
+        None
+    }
+}
+
+/// The innermost error that says something of its own.
+fn root(error: &DataFusionError) -> &DataFusionError {
+    match error {
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => root(inner),
+        DataFusionError::Shared(inner) => root(inner),
+        DataFusionError::Collection(errors) => errors.first().map_or(error, root),
+        DataFusionError::External(inner) => match inner.downcast_ref::<DataFusionError>() {
+            Some(inner) => root(inner),
+            None => error,
+        },
+        DataFusionError::ArrowError(inner, _) => match inner.as_ref() {
+            arrow::error::ArrowError::ExternalError(inner) => {
+                inner.downcast_ref::<DataFusionError>().map_or(error, root)
+            }
+            _ => error,
+        },
+        _ => error,
+    }
+}
+
+fn position(diagnostic: &Diagnostic) -> Option<Position> {
+    diagnostic.span.map(|span| (span.start.line, span.start.column))
+}
+
+/// The message and the position of a parser's `... at Line: 3, Column: 9`.
+fn split_position(text: &str) -> (&str, Option<Position>) {
+    let Some((message, rest)) = text.split_once(" at Line: ") else { return (text, None) };
+    let mut numbers = rest.split(", Column: ").map(|n| {
+        let digits = n.find(|c: char| !c.is_ascii_digit()).unwrap_or(n.len());
+        n[..digits].parse().ok()
+    });
+    let position = numbers.next().flatten().zip(numbers.next().flatten());
+    (message, position)
+}
+
+fn missing_table(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once("table '")?;
+    let (name, rest) = rest.split_once('\'')?;
+    rest.trim_start().starts_with("not found").then_some(name)
+}
+
+/// `text` without the prefixes that say only which part of `DataFusion` spoke.
+fn plain(text: &str) -> String {
+    let prefixes = [
+        "Error during planning: ",
+        "Execution error: ",
+        "Arrow error: ",
+        "Invalid or Unsupported Configuration: ",
+        "This feature is not implemented: ",
+        "Optimizer rule 'simplify_expressions' failed",
+        "caused by",
+        "type_coercion",
+    ];
+    let mut text = text.trim();
+    while let Some(rest) = prefixes.iter().find_map(|p| text.strip_prefix(p)) {
+        text = rest.trim_start();
+    }
+    first_line(text).to_owned()
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().find(|l| !l.trim().is_empty()).unwrap_or(text).trim()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parser_position_is_split_off() {
+        let (message, position) = split_position("Expected: ), found: EOF at Line: 3, Column: 9");
+        assert_eq!((message, position), ("Expected: ), found: EOF", Some((3, 9))));
+    }
+
+    #[test]
+    fn a_word_is_found_outside_comments_and_longer_words() {
+        let sql = Sql { text: "-- ctry\nSELECT ctry_code, ctry", file: None };
+        assert_eq!(sql.find("ctry"), Some((2, 19)));
+    }
+}

@@ -1,0 +1,25 @@
+//! The one door to `DataFusion`: sessions, tables, plans, limits, and its errors in our words.
+//!
+//! Segment, ingest and audience rooms ask a [`Session`] to plan SQL and to run it; what comes back is
+//! Arrow, a [`crate::membership::Mask`], or an [`crate::error::Error`] with a line and a column.
+//! Nothing here writes anything.
+//!
+//! - [`limits`]: threads and memory
+//! - [`session`]: a `DataFusion` session over one store snapshot, pinned to one moment
+//! - [`plan`]: a planned query, and running it
+//! - [`table`]: a store table as a scan that skips files and pages
+//! - [`segments`]: memberships as the tables of the schema `segments`
+//! - [`files`]: a source's files as tables
+//! - [`errors`]: what `DataFusion` says, as what, where and what to do
+
+pub mod errors;
+pub mod files;
+pub mod limits;
+pub mod plan;
+pub mod segments;
+pub mod session;
+pub mod table;
+
+pub use limits::Limits;
+pub use plan::{Ids, Plan};
+pub use session::{SEGMENTS, Session};

@@ -1,0 +1,257 @@
+//! A planned query, and running it.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray as _, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int64Type, SchemaRef};
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::context::SQLOptions;
+use datafusion::logical_expr::{
+    Distinct, Expr, LogicalPlan, LogicalPlanBuilder, Projection, Sort, ident,
+};
+use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
+use futures::StreamExt as _;
+
+use crate::error::{Error, Result};
+use crate::membership::Mask;
+use crate::model::tables::PROFILE_ID;
+use crate::source::{FILE_COLUMN, LINE_COLUMN};
+
+use super::errors::Sql;
+use super::session::Session;
+
+/// A query that parses and names only what is there.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    session: Session,
+    logical: LogicalPlan,
+    text: String,
+    file: Option<PathBuf>,
+}
+
+/// A plan that returns profile ids, and so a set of profiles.
+#[derive(Debug, Clone)]
+pub struct Ids(Plan);
+
+impl Plan {
+    pub(super) async fn new(session: &Session, text: &str, file: Option<&Path>) -> Result<Self> {
+        let sql = Sql { text, file };
+        let state = session.state();
+        let error = |e| sql.error_among(&e, session);
+        let logical = state.create_logical_plan(text).await.map_err(error)?;
+        SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false)
+            .with_allow_statements(false)
+            .verify_plan(&logical)
+            .map_err(|_| {
+                sql.place(Error::input("only queries can be run here"), None)
+                    .with_hint("begin with SELECT or WITH; data comes in through `throng ingest`")
+            })?;
+        let text = text.to_owned();
+        Ok(Self { session: session.clone(), logical, text, file: file.map(Path::to_path_buf) })
+    }
+
+    fn sql(&self) -> Sql<'_> {
+        Sql { text: &self.text, file: self.file.as_deref() }
+    }
+
+    fn with(&self, logical: LogicalPlan) -> Self {
+        Self { logical, ..self.clone() }
+    }
+
+    /// The query's columns.
+    pub fn schema(&self) -> SchemaRef {
+        Arc::clone(self.logical.schema().inner())
+    }
+
+    /// The query as a set of profiles: its column `profile_id`, without order or duplicates.
+    ///
+    /// # Errors
+    /// Where the query has no column of that name, more than one, or one that holds no integers.
+    pub fn ids(&self) -> Result<Ids> {
+        let schema = self.logical.schema();
+        let found: Vec<_> =
+            schema.iter().filter(|(_, field)| field.name() == PROFILE_ID).collect();
+        let (qualifier, field) = match found[..] {
+            [one] => one,
+            [] => return Err(self.without_ids()),
+            _ => {
+                return Err(self
+                    .sql()
+                    .place(Error::input("the query returns profile_id more than once"), None)
+                    .with_hint("select one of them: SELECT a.profile_id FROM ..."));
+            }
+        };
+        if !field.data_type().is_integer() && field.data_type() != &DataType::Null {
+            let message = format!("profile_id is {} here, not an integer", field.data_type());
+            return Err(self.sql().place(Error::input(message), None));
+        }
+        let column = Expr::from((qualifier, field));
+        let projected = LogicalPlanBuilder::from(as_set(self.logical.clone()))
+            .project([column])
+            .and_then(LogicalPlanBuilder::build)
+            .map_err(|e| self.sql().error(&e))?;
+        Ok(Ids(self.with(as_set(projected))))
+    }
+
+    fn without_ids(&self) -> Error {
+        let schema = self.schema();
+        let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+        let error = Error::input(format!(
+            "the query has no column profile_id, only {}",
+            names.join(", ")
+        ));
+        self.sql().place(error, None).with_hint("a segment is a query that returns profile_id")
+    }
+
+    /// The query with the columns `_file` and `_line` of the one file that each of its rows comes
+    /// from, or nothing where rows do not come from one line each (joins, aggregates, DISTINCT).
+    pub fn with_origin(&self) -> Option<Self> {
+        carry_origin(&self.logical).map(|logical| self.with(logical))
+    }
+
+    /// Runs the query.
+    ///
+    /// # Errors
+    /// Where it cannot be planned; what fails later is an item of the stream.
+    pub async fn stream(&self) -> Result<Batches> {
+        let exec = self.physical().await?;
+        let context = self.session.state().task_ctx();
+        let stream = execute_stream(exec, context).map_err(|e| self.sql().error(&e))?;
+        Ok(Batches { stream, plan: self.clone() })
+    }
+
+    /// Runs the query and keeps all of its rows.
+    pub async fn collect(&self) -> Result<Vec<RecordBatch>> {
+        let mut stream = self.stream().await?;
+        let mut batches = Vec::new();
+        while let Some(batch) = stream.next().await? {
+            batches.push(batch);
+        }
+        Ok(batches)
+    }
+
+    /// The plan that runs, indented, one operator a line.
+    pub async fn physical_text(&self) -> Result<String> {
+        Ok(displayable(self.physical().await?.as_ref()).indent(false).to_string())
+    }
+
+    async fn physical(&self) -> Result<Arc<dyn ExecutionPlan>> {
+        self.session
+            .state()
+            .create_physical_plan(&self.logical)
+            .await
+            .map_err(|e| self.sql().error_among(&e, &self.session))
+    }
+
+    /// The tables that the query reads, for messages.
+    pub fn tables(&self) -> BTreeSet<String> {
+        let references = self.session.references(&self.text, None).unwrap_or_default();
+        references.into_iter().map(|r| r.table).collect()
+    }
+}
+
+/// The batches of a running query, its errors in our words.
+pub struct Batches {
+    stream: SendableRecordBatchStream,
+    plan: Plan,
+}
+
+impl Batches {
+    /// The next batch, or nothing after the last.
+    pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        self.stream.next().await.transpose().map_err(|e| self.plan.sql().error(&e))
+    }
+
+    /// The columns.
+    pub fn schema(&self) -> SchemaRef {
+        self.stream.schema()
+    }
+}
+
+impl std::fmt::Debug for Batches {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Batches").field("plan", &self.plan.logical).finish_non_exhaustive()
+    }
+}
+
+impl Ids {
+    /// Runs the query into a mask: duplicates and NULL ids vanish.
+    ///
+    /// # Errors
+    /// Where the query fails, or an id is negative or above the largest there can be.
+    pub async fn mask(&self) -> Result<Mask> {
+        let mut mask = Mask::new();
+        let mut batches = self.0.stream().await?;
+        while let Some(batch) = batches.next().await? {
+            insert(&mut mask, batch.column(0))?;
+        }
+        Ok(mask)
+    }
+}
+
+fn insert(mask: &mut Mask, ids: &Arc<dyn Array>) -> Result<()> {
+    if ids.data_type() == &DataType::Int32 {
+        return mask.insert_ids(ids.as_primitive());
+    }
+    let wide = cast(ids, &DataType::Int64)
+        .map_err(|e| Error::data(format!("profile_id holds no integers: {e}")))?;
+    mask.insert_i64(wide.as_primitive::<Int64Type>())
+}
+
+/// `plan` without the DISTINCT and ORDER BY at its top, which a set does not need. An ORDER BY with
+/// a LIMIT chooses rows and stays.
+fn as_set(plan: LogicalPlan) -> LogicalPlan {
+    match plan {
+        LogicalPlan::Distinct(Distinct::All(input)) => as_set(Arc::unwrap_or_clone(input)),
+        LogicalPlan::Sort(Sort { input, fetch: None, .. }) => as_set(Arc::unwrap_or_clone(input)),
+        LogicalPlan::Projection(Projection { expr, input, schema, .. }) => {
+            let input = Arc::new(as_set(Arc::unwrap_or_clone(input)));
+            Projection::try_new_with_schema(expr, input, schema)
+                .map_or_else(|_| LogicalPlan::default(), LogicalPlan::Projection)
+        }
+        other => other,
+    }
+}
+
+/// `plan` with the origin columns at its end, where it is rows of one scan filtered and computed.
+fn carry_origin(plan: &LogicalPlan) -> Option<LogicalPlan> {
+    let has_origin = |plan: &LogicalPlan| {
+        plan.schema().has_column_with_unqualified_name(FILE_COLUMN)
+            && plan.schema().has_column_with_unqualified_name(LINE_COLUMN)
+    };
+    let built = match plan {
+        LogicalPlan::TableScan(_) => return has_origin(plan).then(|| plan.clone()),
+        LogicalPlan::Projection(projection) => {
+            let input = carry_origin(&projection.input)?;
+            let mut columns = projection.expr.clone();
+            for name in [FILE_COLUMN, LINE_COLUMN] {
+                if !plan.schema().has_column_with_unqualified_name(name) {
+                    columns.push(ident(name));
+                }
+            }
+            LogicalPlanBuilder::from(input).project(columns)
+        }
+        LogicalPlan::Filter(filter) => {
+            let input = carry_origin(&filter.input)?;
+            LogicalPlanBuilder::from(input).filter(filter.predicate.clone())
+        }
+        LogicalPlan::SubqueryAlias(alias) => {
+            let input = carry_origin(&alias.input)?;
+            LogicalPlanBuilder::from(input).alias(alias.alias.clone())
+        }
+        LogicalPlan::Limit(_) | LogicalPlan::Sort(_) => {
+            let [input] = plan.inputs()[..] else { return None };
+            let input = carry_origin(input)?;
+            let expressions = plan.expressions();
+            return plan.with_new_exprs(expressions, vec![input]).ok();
+        }
+        _ => return None,
+    };
+    built.and_then(LogicalPlanBuilder::build).ok().filter(has_origin)
+}
+

@@ -1,0 +1,181 @@
+//! A `DataFusion` session over one store snapshot, pinned to one moment.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use chrono::DateTime;
+use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, TableProvider};
+use datafusion::execution::SessionState;
+use datafusion::execution::memory_pool::{GreedyMemoryPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::common::TableReference;
+
+use crate::error::{Error, Result};
+use crate::membership::Membership;
+use crate::model::{AsOf, Name, TableName};
+use crate::source::{Progress, Rejects, SourceTable};
+use crate::store::{Store, StoreSnapshot};
+
+use super::errors::Sql;
+use super::files::FilesTable;
+use super::limits::Limits;
+use super::plan::Plan;
+use super::segments::SegmentTable;
+use super::table::StoreTable;
+
+/// The SQL schema whose tables are the segments.
+pub const SEGMENTS: &str = "segments";
+
+/// How many memory consumers an error about memory names.
+const CONSUMERS_SHOWN: usize = 3;
+
+/// Plans and runs SQL. `now()` is `as_of`; times without a zone are UTC.
+#[derive(Clone)]
+pub struct Session {
+    context: SessionContext,
+    segments: Arc<MemorySchemaProvider>,
+    as_of: AsOf,
+}
+
+impl Session {
+    /// A session without tables.
+    ///
+    /// # Errors
+    /// Where the folder for spilled data cannot be made.
+    pub fn new(limits: Limits, as_of: AsOf) -> Result<Self> {
+        let pool = GreedyMemoryPool::new(limits.memory_bytes);
+        let top = std::num::NonZeroUsize::new(CONSUMERS_SHOWN).unwrap_or(std::num::NonZeroUsize::MIN);
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(TrackConsumersPool::new(pool, top)))
+            .build_arc()
+            .map_err(|e| Error::internal(format!("no query runtime: {e}")))?;
+        let mut config = SessionConfig::new()
+            .with_target_partitions(limits.threads.get())
+            .with_information_schema(true);
+        let options = config.options_mut();
+        // Spans are how an error knows its line and column.
+        options.sql_parser.collect_spans = true;
+        options.execution.time_zone = Some("UTC".to_owned());
+        let context = SessionContext::new_with_config_rt(config, runtime);
+        let segments = Arc::new(MemorySchemaProvider::new());
+        context
+            .catalog("datafusion")
+            .ok_or_else(|| Error::internal("the session has no catalog"))?
+            .register_schema(SEGMENTS, Arc::clone(&segments) as Arc<dyn SchemaProvider>)
+            .map_err(|e| Error::internal(format!("no schema for segments: {e}")))?;
+        Ok(Self { context, segments, as_of })
+    }
+
+    /// A session over the tables of `snapshot`.
+    pub fn over(
+        store: &Store,
+        snapshot: &StoreSnapshot,
+        limits: Limits,
+        as_of: AsOf,
+    ) -> Result<Self> {
+        let session = Self::new(limits, as_of)?;
+        let (url, client) = store.object_store();
+        session.context.register_object_store(&url, client);
+        for name in TableName::ALL {
+            let table = StoreTable::new(store, snapshot.table(name)?, &session.context)?;
+            session.register(name.as_str(), Arc::new(table))?;
+        }
+        Ok(session)
+    }
+
+    fn register(&self, name: &str, table: Arc<dyn TableProvider>) -> Result<()> {
+        self.context
+            .register_table(TableReference::bare(name), table)
+            .map(drop)
+            .map_err(|e| Error::internal(format!("table {name} cannot be registered: {e}")))
+    }
+
+    /// Makes `membership` the table `segments.NAME`, in place of one of that name.
+    pub fn define_segment(&self, name: &Name, membership: Membership) -> Result<()> {
+        let table: Arc<dyn TableProvider> = Arc::new(SegmentTable::new(membership));
+        self.segments
+            .deregister_table(name.as_str())
+            .and_then(|_| self.segments.register_table(name.as_str().to_owned(), table))
+            .map(drop)
+            .map_err(|e| Error::internal(format!("segment {name} cannot be registered: {e}")))
+    }
+
+    /// Makes a source's files the table that is written `'pattern'` in its SQL.
+    pub fn define_files(
+        &self,
+        pattern: &str,
+        table: SourceTable,
+        rejects: Arc<Rejects>,
+        progress: Arc<Progress>,
+    ) -> Result<()> {
+        self.register(pattern, Arc::new(FilesTable::new(table, rejects, progress)))
+    }
+
+    /// The names of the tables that `sql` reads, as `schema.table` or `table`.
+    ///
+    /// # Errors
+    /// Where `sql` does not parse; `file` is then named.
+    pub fn references(&self, sql: &str, file: Option<&Path>) -> Result<Vec<Reference>> {
+        let state = self.state();
+        let text = Sql { text: sql, file };
+        let dialect = state.config_options().sql_parser.dialect;
+        let statement = state.sql_to_statement(sql, &dialect).map_err(|e| text.error(&e))?;
+        let tables = state.resolve_table_references(&statement).map_err(|e| text.error(&e))?;
+        Ok(tables.iter().map(Reference::of).collect())
+    }
+
+    /// Plans `sql`, which must be one query.
+    ///
+    /// # Errors
+    /// Where it does not parse, names what is not there, or is not a query.
+    pub async fn plan(&self, sql: &str, file: Option<&Path>) -> Result<Plan> {
+        Plan::new(self, sql, file).await
+    }
+
+    /// Every table that SQL may name, for messages.
+    pub fn table_names(&self) -> Vec<String> {
+        let mut names: Vec<String> =
+            TableName::ALL.iter().map(|t| t.as_str().to_owned()).collect();
+        let mut segments = self.segments.table_names();
+        segments.sort_unstable();
+        names.extend(segments.into_iter().map(|s| format!("{SEGMENTS}.{s}")));
+        names
+    }
+
+    pub(super) fn state(&self) -> SessionState {
+        let mut state = self.context.state();
+        state.execution_props_mut().query_execution_start_time =
+            DateTime::from_timestamp_micros(self.as_of.micros());
+        state
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("as_of", &self.as_of).finish_non_exhaustive()
+    }
+}
+
+/// A table that SQL names.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Reference {
+    /// The schema, where one is written.
+    pub schema: Option<String>,
+    /// The table.
+    pub table: String,
+}
+
+impl Reference {
+    fn of(reference: &TableReference) -> Self {
+        Self {
+            schema: reference.schema().map(str::to_owned),
+            table: reference.table().to_owned(),
+        }
+    }
+
+    /// The segment that is meant, if one is.
+    pub fn segment(&self) -> Option<&str> {
+        (self.schema.as_deref() == Some(SEGMENTS)).then_some(self.table.as_str())
+    }
+}
