@@ -15,6 +15,12 @@ impl Limits {
     /// Two gigabytes: enough for every segment of the peer workload, a fraction of a laptop.
     pub const MEMORY_DEFAULT: usize = 2 << 30;
 
+    /// The same memory and one thread: rows then keep the order of their files.
+    #[must_use]
+    pub const fn alone(self) -> Self {
+        Self { threads: NonZeroUsize::MIN, ..self }
+    }
+
     /// `threads` threads and the default memory.
     pub const fn with_threads(threads: NonZeroUsize) -> Self {
         Self { threads, memory_bytes: Self::MEMORY_DEFAULT }
