@@ -173,7 +173,9 @@ mod tests {
     fn guess(values: &[&str], options: &ReadOptions) -> DataType {
         let rules = Rules::new(options).unwrap();
         let mut guess = Guess::default();
-        values.iter().for_each(|value| guess.observe(value.as_bytes(), &rules));
+        for value in values {
+            guess.observe(value.as_bytes(), &rules);
+        }
         guess.data_type()
     }
 

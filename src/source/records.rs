@@ -441,7 +441,10 @@ mod tests {
         #[test]
         fn records_are_those_of_the_csv_crate(text in "[ab,\"\r\nä]{0,24}") {
             let ours = rows(&text, Delimiter::Byte(b','));
-            prop_assume!(ours.iter().all(|(_, fields)| fields != &["unclosed"]));
+            // Where a quote is never closed we differ on purpose.
+            if ours.iter().any(|(_, fields)| fields == &["unclosed"]) {
+                return Ok(());
+            }
             let ours: Vec<_> = ours.into_iter().map(|(_, fields)| fields).collect();
             prop_assert_eq!(ours, csv_rows(&text));
         }

@@ -244,7 +244,7 @@ fn ndjson_is_flattened_and_typed() {
         a.ndjson:2 2|-|-|-|[]|{\"x\":[1,null]}|1.5|true
         a.ndjson:3 3|-||-|-|-|-|-
         ! a.ndjson:5 column \"id\": \"4.5\" is no integer <        {\"id\": 4.5}>
-        ! a.ndjson:6 no JSON: EOF while parsing an object at column 16 <        {\"id\": 5,>
+        ! a.ndjson:6 no JSON: EOF while parsing a value at column 17 <        {\"id\": 5,>
         ! a.ndjson:7 the line is no JSON object <        [1]>",
     );
     let error = Files::of(&[("a.json", b"[\n{\"a\":1}\n]")]).error(&[]);
@@ -329,7 +329,9 @@ proptest! {
         let mut writer = csv::Writer::from_writer(Vec::new());
         writer.write_record(&names).unwrap();
         let rows: Vec<&[String]> = cells.chunks_exact(width).collect();
-        rows.iter().for_each(|row| writer.write_record(*row).unwrap());
+        for row in &rows {
+            writer.write_record(*row).unwrap();
+        }
         let files = Files::of(&[("a.csv", &writer.into_inner().unwrap())]);
         let (batch, rejects) = read(&files.open(&[("delimiter", ",")]).unwrap(), None, batch_rows);
         prop_assert_eq!((batch.num_rows(), rejects), (rows.len(), vec![]));

@@ -129,7 +129,7 @@ mod tests {
             ("timestamp", timestamp()),
         ] {
             assert_eq!(parse_type(text).unwrap(), expected, "{text}");
-            let _ = type_name(&expected);
+            assert_eq!(parse_type(&type_name(&expected)).unwrap(), expected, "{text}");
         }
         assert_eq!(parse_type("timestmp").unwrap_err().hints(), ["did you mean \"timestamp\"?"]);
         for text in ["decimal(2,3)", "decimal(", "int(3)", "", "blob"] {
