@@ -5,9 +5,11 @@
 //! and hands the audiences to whatever uses them.
 
 pub mod error;
+pub mod identity;
+pub mod ingest;
 pub mod membership;
 pub mod model;
-pub mod store;
+pub mod project;
 pub mod query;
 pub mod source;
-pub mod project;
+pub mod store;
