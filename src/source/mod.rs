@@ -1,0 +1,3 @@
+//! Files and made-up data as record batches.
+
+pub mod shop;
