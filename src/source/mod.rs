@@ -13,6 +13,7 @@
 //! - `parquet_file`, `widen`, `convert`: Parquet, and its types brought to ours
 //! - `numbers`, `times`, `guess`: values of text, and what type they have
 //! - `column`, `rows`: values and rows into arrays and batches
+//! - [`shop`]: a made-up shop, for the demo and the benches
 //! - `table`, `names`, `rejects`: several files as one table, its columns, what did not fit
 
 mod column;
@@ -30,6 +31,7 @@ mod parquet_file;
 mod records;
 mod rejects;
 mod rows;
+pub mod shop;
 mod table;
 #[cfg(test)]
 mod tests;
