@@ -1,6 +1,6 @@
 //! Identifier to home profile, in memory, while an ingest runs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::hash::BuildHasher as _;
 
 use arrow::array::AsArray as _;
@@ -14,8 +14,9 @@ use crate::query::Session;
 /// The homes of all identifiers of some namespaces, and the next id to give out.
 #[derive(Debug)]
 pub struct IdentityIndex {
-    namespaces: BTreeMap<Namespace, Homes>,
-    claims: BTreeSet<(Namespace, String, ProfileId)>,
+    namespaces: Vec<Namespace>,
+    homes: Vec<Homes>,
+    claims: BTreeSet<(usize, String, ProfileId)>,
     next: u32,
     first_new: u32,
 }
@@ -41,7 +42,8 @@ impl IdentityIndex {
     /// Where the table of identifiers cannot be read.
     pub async fn load(session: &Session, namespaces: &[Namespace], next: u32) -> Result<Self> {
         let mut index = Self {
-            namespaces: namespaces.iter().map(|n| (n.clone(), Homes::default())).collect(),
+            namespaces: namespaces.to_vec(),
+            homes: namespaces.iter().map(|_| Homes::default()).collect(),
             claims: BTreeSet::new(),
             next,
             first_new: next,
@@ -69,46 +71,42 @@ impl IdentityIndex {
     }
 
     fn remember(&mut self, namespace: &str, value: &str, id: ProfileId, home: bool) -> Result<()> {
-        let namespace = Namespace::parse(namespace)?;
-        if !home {
-            self.claims.insert((namespace, value.to_owned(), id));
-        } else if let Some(homes) = self.namespaces.get_mut(&namespace) {
-            homes.insert(value, id);
+        let Some(slot) = self.namespaces.iter().position(|n| n.as_str() == namespace) else {
+            return Ok(());
+        };
+        if home {
+            self.homes[slot].get_or_insert(value, || Ok(id))?;
+        } else {
+            self.claims.insert((slot, value.to_owned(), id));
         }
         Ok(())
     }
 
-    /// The home of `value`, given out now where it has none; and whether it is new.
+    /// The home of `value` in the namespace at `slot` of those the index was loaded for, given out
+    /// now where it has none; and whether it is new.
     ///
     /// # Errors
     /// Where the store has all the profiles it can have.
-    pub fn home(&mut self, namespace: &Namespace, value: &str) -> Result<(ProfileId, bool)> {
-        let homes = self.namespaces.entry(namespace.clone()).or_default();
-        if let Some(id) = homes.get(value) {
-            return Ok((id, false));
-        }
-        let id = ProfileId::new(self.next).ok_or_else(|| {
-            Error::limit("the store has all the profiles it can have: 2147483648")
-        })?;
-        self.next += 1;
-        homes.insert(value, id);
-        Ok((id, true))
+    pub fn home(&mut self, slot: usize, value: &str) -> Result<(ProfileId, bool)> {
+        let next = &mut self.next;
+        self.homes[slot].get_or_insert(value, || {
+            let id = ProfileId::new(*next).ok_or_else(|| {
+                Error::limit("the store has all the profiles it can have: 2147483648")
+            })?;
+            *next += 1;
+            Ok(id)
+        })
     }
 
-    /// Claims `value` for `id`.
-    pub fn claim(&mut self, namespace: &Namespace, value: &str, id: ProfileId) -> Claim {
-        let homes = self.namespaces.entry(namespace.clone()).or_default();
-        match homes.get(value) {
-            Some(home) if home == id => Claim::Known,
-            Some(_) => {
-                let claim = (namespace.clone(), value.to_owned(), id);
-                if self.claims.insert(claim) { Claim::NewConflict } else { Claim::OldConflict }
-            }
-            None => {
-                homes.insert(value, id);
-                Claim::New
-            }
-        }
+    /// Claims `value` in the namespace at `slot` for `id`.
+    pub fn claim(&mut self, slot: usize, value: &str, id: ProfileId) -> Result<Claim> {
+        let (home, is_new) = self.homes[slot].get_or_insert(value, || Ok(id))?;
+        Ok(match (home == id, is_new) {
+            (true, true) => Claim::New,
+            (true, false) => Claim::Known,
+            (false, _) if self.claims.insert((slot, value.to_owned(), id)) => Claim::NewConflict,
+            (false, _) => Claim::OldConflict,
+        })
     }
 
     /// The next id that will be given out.
@@ -139,28 +137,26 @@ struct Homes {
 }
 
 impl Homes {
-    fn get(&self, value: &str) -> Option<ProfileId> {
-        let hash = self.hasher.hash_one(value.as_bytes());
-        let entry = self.table.find(hash, |entry| self.value(*entry) == value.as_bytes())?;
-        Some(self.homes[*entry as usize])
-    }
-
-    /// Keeps the first home of a value.
-    fn insert(&mut self, value: &str, id: ProfileId) {
-        if self.get(value).is_some() {
-            return;
+    /// The home of `value`, or else the one that `make` gives it; and whether it is new.
+    fn get_or_insert(
+        &mut self,
+        value: &str,
+        make: impl FnOnce() -> Result<ProfileId>,
+    ) -> Result<(ProfileId, bool)> {
+        let Self { hasher, table, bytes, ends, homes } = self;
+        let hash = hasher.hash_one(value.as_bytes());
+        let same = |entry: &u32| slice(bytes, ends, *entry) == value.as_bytes();
+        if let Some(entry) = table.find(hash, same) {
+            return Ok((homes[*entry as usize], false));
         }
-        let entry = u32::try_from(self.homes.len()).expect("fewer identifiers than profile ids times two");
-        self.bytes.extend_from_slice(value.as_bytes());
-        self.ends.push(self.bytes.len() as u64);
-        self.homes.push(id);
-        let hash = self.hasher.hash_one(value.as_bytes());
-        let Self { hasher, table, bytes, ends, .. } = self;
+        let id = make()?;
+        let entry = u32::try_from(homes.len())
+            .map_err(|_| Error::limit("a namespace has all the identifiers it can have: 2^32"))?;
+        bytes.extend_from_slice(value.as_bytes());
+        ends.push(bytes.len() as u64);
+        homes.push(id);
         table.insert_unique(hash, entry, |e| hasher.hash_one(slice(bytes, ends, *e)));
-    }
-
-    fn value(&self, entry: u32) -> &[u8] {
-        slice(&self.bytes, &self.ends, entry)
+        Ok((id, true))
     }
 }
 
@@ -180,12 +176,10 @@ mod tests {
         let mut homes = Homes::default();
         let ids: Vec<ProfileId> = (0..5_000).filter_map(ProfileId::new).collect();
         for id in &ids {
-            homes.insert(&format!("u{id}"), *id);
+            let (_, is_new) = homes.get_or_insert(&format!("u{id}"), || Ok(*id)).expect("room");
+            assert!(is_new);
         }
-        homes.insert("u7", ids[9]);
-        assert_eq!(homes.get("u7"), Some(ids[7]));
-        assert_eq!(homes.get("u4999"), Some(ids[4_999]));
-        assert_eq!(homes.get("u5000"), None);
-        assert_eq!(homes.get(""), None);
+        assert_eq!(homes.get_or_insert("u7", || Ok(ids[9])).expect("room"), (ids[7], false));
+        assert_eq!(homes.get_or_insert("", || Ok(ids[9])).expect("room"), (ids[9], true));
     }
 }
