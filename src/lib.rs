@@ -4,6 +4,7 @@
 //! profiles and events as Parquet, compiles every segment to a roaring bitmap through `DataFusion`,
 //! and hands the audiences to whatever uses them.
 
+pub mod audience;
 pub mod error;
 pub mod identity;
 pub mod ingest;
@@ -11,5 +12,6 @@ pub mod membership;
 pub mod model;
 pub mod project;
 pub mod query;
+pub mod segment;
 pub mod source;
 pub mod store;

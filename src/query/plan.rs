@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray as _, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type, SchemaRef};
+use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::{
@@ -22,6 +23,9 @@ use crate::source::{FILE_COLUMN, LINE_COLUMN};
 
 use super::errors::Sql;
 use super::session::Session;
+
+/// The functions that tell the time.
+const CLOCKS: [&str; 3] = ["now", "current_date", "current_time"];
 
 /// A query that parses and names only what is there.
 #[derive(Debug, Clone)]
@@ -106,6 +110,20 @@ impl Plan {
             names.join(", ")
         ));
         self.sql().place(error, None).with_hint("a segment is a query that returns profile_id")
+    }
+
+    /// Whether the query asks what time it is.
+    pub fn uses_now(&self) -> bool {
+        let mut uses = false;
+        let visited = self.logical.apply_with_subqueries(|node| {
+            node.apply_expressions(|expression| {
+                expression.apply(|e| {
+                    uses |= matches!(e, Expr::ScalarFunction(f) if CLOCKS.contains(&f.name()));
+                    Ok(TreeNodeRecursion::Continue)
+                })
+            })
+        });
+        uses || visited.is_err()
     }
 
     /// The query with the columns `_file` and `_line` of the one file that each of its rows comes

@@ -58,6 +58,8 @@ pub fn initial(table: TableName) -> SchemaRef {
             // The build whose membership the segment has after this one: an older one where it was
             // reused or has gone stale.
             optional("membership_build", DataType::Int64),
+            // The digest of all that the membership depends on: equal inputs, equal bits.
+            optional("inputs", DataType::Utf8),
             required("store_version", DataType::Int64),
             optional("error", DataType::Utf8),
         ],

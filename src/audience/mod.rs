@@ -1,0 +1,18 @@
+//! Audiences: which segments there are, what each build made of them, and building them.
+//!
+//! The engine asks; `segment` evaluates, `store` keeps. A build is one commit: all of its memberships
+//! and all that is known about them appear at once, or nothing does.
+//!
+//! - [`catalog`]: the last state of every segment, and its membership
+//! - [`build`]: evaluates the selected segments, in order, and commits
+//! - [`history`]: what past builds made of a segment
+//! - [`rows`]: memberships and build results as rows of their tables
+
+pub mod build;
+pub mod catalog;
+pub mod history;
+pub mod rows;
+
+pub use build::{Build, BuildRequest, BuiltSegment};
+pub use catalog::{Catalog, State, Status};
+pub use history::HistoryEntry;

@@ -1,0 +1,86 @@
+//! Memberships and build results as rows of their tables.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BinaryBuilder, Int32Builder, Int64Array, Int64Builder, RecordBatch, StringArray,
+    StringBuilder, TimestampMicrosecondArray,
+};
+use arrow::datatypes::SchemaRef;
+
+use crate::error::{Error, Result};
+use crate::membership::Membership;
+use crate::membership::wire::{self, Format};
+use crate::model::{AsOf, BuildId, ShardSize};
+
+use super::catalog::State;
+
+/// Rows of the table `memberships` for one build: one a segment and shard with members. Segments
+/// come in the order given, which must be by name.
+pub(super) fn memberships<'a>(
+    schema: &SchemaRef,
+    build: BuildId,
+    as_of: AsOf,
+    size: ShardSize,
+    segments: impl IntoIterator<Item = (&'a str, &'a str, &'a Membership)>,
+) -> Result<RecordBatch> {
+    let (mut names, mut definitions) = (StringBuilder::new(), StringBuilder::new());
+    let (mut shards, mut sizes) = (Int32Builder::new(), Int64Builder::new());
+    let mut bitmaps = BinaryBuilder::new();
+    let mut rows = 0;
+    for (name, definition, membership) in segments {
+        for (shard, part) in membership.split(size) {
+            names.append_value(name);
+            definitions.append_value(definition);
+            shards.append_value(shard.0.cast_signed());
+            sizes.append_value(part.len().cast_signed());
+            bitmaps.append_value(wire::encode(&part, Format::Roaring));
+            rows += 1;
+        }
+    }
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(names.finish()),
+        Arc::new(Int64Array::from(vec![build.0; rows])),
+        Arc::new(shards.finish()),
+        moments(vec![as_of.micros(); rows]),
+        Arc::new(definitions.finish()),
+        Arc::new(sizes.finish()),
+        Arc::new(bitmaps.finish()),
+    ];
+    RecordBatch::try_new(Arc::clone(schema), columns)
+        .map_err(|e| Error::internal(format!("memberships: {e}")))
+}
+
+/// Rows of the table `builds`, one a state; the states must be by name.
+pub(super) fn builds(schema: &SchemaRef, states: &[State], store_version: u64) -> Result<RecordBatch> {
+    let words = |f: fn(&State) -> Option<&str>| -> ArrayRef {
+        Arc::new(states.iter().map(f).collect::<StringArray>())
+    };
+    let counts = |f: fn(&State) -> Option<u64>| -> ArrayRef {
+        let signed = |s: &State| f(s).map(u64::cast_signed);
+        Arc::new(states.iter().map(signed).collect::<Int64Array>())
+    };
+    let membership_builds: Int64Array =
+        states.iter().map(|s| s.membership_build.map(|b| b.0)).collect();
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(Int64Array::from_iter_values(states.iter().map(|s| s.build.0))),
+        words(|s| Some(&s.segment)),
+        moments(states.iter().map(|s| s.as_of.micros()).collect()),
+        words(|s| Some(s.status.as_str())),
+        counts(|s| s.members),
+        counts(|s| s.entered),
+        counts(|s| s.exited),
+        counts(|s| Some(s.elapsed_ms)),
+        words(|s| Some(&s.definition)),
+        Arc::new(membership_builds),
+        words(|s| s.inputs.as_deref()),
+        Arc::new(Int64Array::from(vec![store_version.cast_signed(); states.len()])),
+        words(|s| s.error.as_deref()),
+    ];
+    RecordBatch::try_new(Arc::clone(schema), columns)
+        .map_err(|e| Error::internal(format!("builds: {e}")))
+}
+
+fn moments(values: Vec<i64>) -> ArrayRef {
+    Arc::new(TimestampMicrosecondArray::from(values).with_timezone("UTC"))
+}
