@@ -159,8 +159,9 @@ impl Mask {
     ///
     /// `roaring` counts a block's bits and then copies it (above 4,096 members, where a bitset takes
     /// less room than an array) or walks its set bits into an array of just that size, so a second
-    /// path over sorted ids would only repeat the latter. A million ids, half of them in: 0.02 ms,
-    /// against 10 ms from sorted ids (DESIGN.md, section 5; `benches/membership.rs` measures both).
+    /// path over sorted ids would only repeat the latter. The crate alone, at a million ids of which
+    /// half are in, was measured at 0.02 ms this way and at 10 ms from sorted ids;
+    /// `benches/membership.rs` measures both here.
     pub fn to_membership(&self) -> Membership {
         let containers = (0_u32..).zip(&self.blocks).filter_map(|(block, words)| {
             let bytes = lsb0_bytes(words.as_deref()?);

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use arrow::array::Array;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;

@@ -9,7 +9,7 @@ use crate::model::{ProfileId, ShardId, ShardSize};
 ///
 /// ```
 /// use throng::membership::Membership;
-/// use throng::model::{ProfileId, ShardId, ShardSize};
+/// use throng::model::{ProfileId, ShardSize};
 ///
 /// let ids = [7, 300_000, 300_001].into_iter().filter_map(ProfileId::new);
 /// let membership: Membership = ids.collect();

@@ -201,7 +201,7 @@ fn bitset_container(reader: &mut Reader<'_>, members: u32) -> Result<(u16, u16)>
     if found != members {
         return Err(reader.wrong(format!("{members} members announced, {found} found")));
     }
-    let mut set = (0_u16..).zip(words).filter(|(_, bytes)| word(bytes) != 0);
+    let mut set = (0_u16..1_024).zip(words).filter(|(_, bytes)| word(bytes) != 0);
     let (low, low_bits) = set.next().expect("more than 4,096 members");
     let (high, high_bits) = set.last().unwrap_or((low, low_bits));
     let first = low * 64 + low_bit(word(low_bits));
