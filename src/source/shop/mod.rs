@@ -7,7 +7,7 @@
 //!
 //! Everything follows from the seed, whatever the number of threads: profiles and sessions each throw
 //! their own dice, days have a budget of rows beforehand. So months are made at the same time, and
-//! memory holds 16 bytes a profile and a row group a thread: ten million profiles fit in 200 MB.
+//! memory holds 16 bytes a profile, and a day and a row group a thread: 85 MB at a million profiles.
 //!
 //! - [`dice`]: repeatable chance; [`words`]: the word lists
 //! - [`calendar`]: how busy each day is; [`catalogue`]: products and pages
