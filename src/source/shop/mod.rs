@@ -1,6 +1,6 @@
 //! A believable shop, made up: customers as unequal as real ones are, and two years of what they did.
 //!
-//! `throng generate` and `throng demo` write it with [`write`]; tests and benchmarks too. Countries
+//! `throng generate` and `throng demo` write it with [`write()`]; tests and benchmarks too. Countries
 //! and plans are skewed, a tenth of the customers do more than half of everything, seasons, pay-days
 //! and sales come and go, carts are left, mail stays unread, people leave. All names are invented,
 //! mail goes to hosts in `.example`, telephone numbers begin with a country code nobody has.
@@ -71,7 +71,7 @@ impl Default for ShopSpec {
     }
 }
 
-/// What [`write`] left behind.
+/// What [`write()`] left behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
     /// `profiles.parquet`.
