@@ -1,13 +1,13 @@
 //! A believable shop, made up: customers as unequal as real ones are, and two years of what they did.
 //!
-//! `throng generate` and `throng demo` write it with [`write`]; tests and benchmarks too. Countries
+//! `throng generate` and `throng demo` write it with [`write()`]; tests and benchmarks too. Countries
 //! and plans are skewed, a tenth of the customers do more than half of everything, seasons, pay-days
 //! and sales come and go, carts are left, mail stays unread, people leave. All names are invented,
 //! mail goes to hosts in `.example`, telephone numbers begin with a country code nobody has.
 //!
 //! Everything follows from the seed, whatever the number of threads: profiles and sessions each throw
 //! their own dice, days have a budget of rows beforehand. So months are made at the same time, and
-//! memory holds 16 bytes a profile and a row group a thread: ten million profiles fit in 200 MB.
+//! memory holds 16 bytes a profile, and a day and a row group a thread: 85 MB at a million profiles.
 //!
 //! - [`dice`]: repeatable chance; [`words`]: the word lists
 //! - [`calendar`]: how busy each day is; [`catalogue`]: products and pages
@@ -71,7 +71,7 @@ impl Default for ShopSpec {
     }
 }
 
-/// What [`write`] left behind.
+/// What [`write()`] left behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
     /// `profiles.parquet`.

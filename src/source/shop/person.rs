@@ -71,8 +71,7 @@ impl Shop {
             plan: plan(activity, dice),
             language: if dice.chance(0.92) { country as u8 } else { ENGLISH },
             acquisition: self.acquisition.pick(dice) as u8,
-            points: (((0.9 * dice.normal()).exp() * (30.0 + 2_600.0 * activity.powi(3))) as i32)
-                .min(99_999),
+            points: points(activity, dice),
             interests: sometimes(dice, 0.88, |dice| self.interests(dice)),
             nps: sometimes(dice, 0.24, |dice| nps(habits.buys, dice)),
             store: sometimes(dice, 0.55, |dice| 1 + dice.below(STORES) as i32),
@@ -125,7 +124,7 @@ fn last_name(country: u16, dice: &mut Dice) -> u16 {
 
 /// The active ones pay more often, and more.
 fn plan(activity: f64, dice: &mut Dice) -> u8 {
-    if !dice.chance(0.10 + 0.75 * activity) {
+    if !dice.chance(0.10 + 0.45 * activity * activity) {
         return 0;
     }
     match dice.unit() - 0.25 * activity {
@@ -133,6 +132,11 @@ fn plan(activity: f64, dice: &mut Dice) -> u8 {
         x if x > 0.06 => 2,
         _ => 3,
     }
+}
+
+/// Log-normal, with a middle of some dozens for most and of 2,640 for the most active ones.
+fn points(activity: f64, dice: &mut Dice) -> i32 {
+    ((0.9 * dice.normal()).exp() * (40.0 + 2_600.0 * activity.powi(5))).min(99_999.0) as i32
 }
 
 /// 0 to 10; those who like to buy say more.

@@ -217,23 +217,23 @@ impl Visit<'_> {
             && self.dice.chance(0.06 + 0.2 * self.habits.reads)
         {
             self.row.campaign = self.shop.campaign(self.day, &mut self.dice);
+            self.letter(Event::EmailSent);
             self.letter(Event::EmailOpen);
             self.letter(Event::EmailClick);
         }
         self.enter();
         self.browse(0.5);
-        let (cents, quantity) = self.fill_cart();
+        let cents = self.fill_cart();
         self.step(Event::Checkout, CHECKOUT);
-        self.pay(cents, quantity);
+        self.pay(cents);
         self.step(Event::Purchase, THANKS);
     }
 
     fn abandon(&mut self) {
         self.enter();
         self.browse(0.42);
-        let (_, quantity) = self.fill_cart();
+        self.fill_cart();
         if self.dice.chance(0.28) {
-            self.row.quantity = quantity;
             self.step(Event::Checkout, CHECKOUT);
         }
     }
@@ -264,9 +264,9 @@ impl Visit<'_> {
 
     fn store(&mut self) {
         self.choose();
-        let quantity = 1 + self.dice.streak(0.25, 4) as u8;
-        let cents = self.shop.catalogue.price(self.row.product) * u32::from(quantity);
-        self.pay(cents, quantity);
+        self.row.quantity = 1 + self.dice.streak(0.25, 4) as u8;
+        let price = self.shop.catalogue.price(self.row.product);
+        self.pay(price * u32::from(self.row.quantity));
         let Row { ts, profile, .. } = self.row;
         let bare = Row::bare(ts, profile, Event::Purchase, Channel::Store);
         let Row { cents, product, category, campaign, quantity, .. } = self.row;
@@ -331,8 +331,9 @@ impl Visit<'_> {
         self.row.product = 0;
     }
 
-    /// Puts one thing or more into the cart, each looked at before; what they cost, how many.
-    fn fill_cart(&mut self) -> (u32, u8) {
+    /// Puts one thing or more into the cart, each looked at before; returns what they cost, and
+    /// leaves how many they are for the rows to come.
+    fn fill_cart(&mut self) -> u32 {
         let (mut cents, mut pieces) = (0, 0);
         for _ in 0..=self.dice.streak(0.3, 4) {
             self.choose();
@@ -344,11 +345,12 @@ impl Visit<'_> {
             cents += self.shop.catalogue.price(self.row.product) * u32::from(quantity);
             pieces += quantity;
         }
-        (cents, pieces)
+        self.row.quantity = pieces;
+        cents
     }
 
     /// Sets what is paid: a coupon or a sale takes 10 to 25 % off, mostly for those who wait for it.
-    fn pay(&mut self, cents: u32, quantity: u8) {
+    fn pay(&mut self, cents: u32) {
         let usual = if self.day.sale.is_some() { 0.3 } else { 0.06 };
         let mut off = 0;
         if self.dice.chance(self.habits.thrift.max(usual)) {
@@ -358,7 +360,6 @@ impl Visit<'_> {
             };
         }
         self.row.cents = cents - cents * off / 100;
-        self.row.quantity = quantity;
     }
 }
 
