@@ -4,7 +4,9 @@
 //! profiles and events as Parquet, compiles every segment to a roaring bitmap through `DataFusion`,
 //! and hands the audiences to whatever uses them.
 
+pub mod activation;
 pub mod audience;
+pub mod engine;
 pub mod error;
 pub mod identity;
 pub mod ingest;

@@ -12,10 +12,12 @@
 //! - [`events`]: appends by shard and month
 //! - [`identifiers`]: new identifiers and conflicts
 //! - [`layout`]: the order of rows in a file
+//! - [`optimize`]: many small files into few sorted ones
 
 pub mod events;
 pub mod identifiers;
 pub mod layout;
+pub mod optimize;
 pub mod plan;
 pub mod profiles;
 pub mod rows;

@@ -5,9 +5,11 @@
 //! - [`config`]: `throng.toml`
 //! - [`front_matter`]: the `-- key: value` lines at the head of a SQL file
 //! - [`sql_file`]: the files of `sql/`, by kind
+//! - [`example`]: the demo project, carried within the binary
 //! - [`init`]: a new project with commented examples
 
 pub mod config;
+pub mod example;
 pub mod front_matter;
 pub mod init;
 pub mod sql_file;

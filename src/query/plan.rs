@@ -153,6 +153,28 @@ impl Plan {
         Ok(batches)
     }
 
+    /// Runs a query that counts: the one integer that it returns.
+    ///
+    /// # Errors
+    /// Where the query fails, or returns anything else.
+    pub async fn single_count(&self) -> Result<u64> {
+        let batches = self.collect().await?;
+        let [batch] = &batches[..] else { return Err(self.no_count()) };
+        if batch.num_rows() != 1 || batch.num_columns() != 1 {
+            return Err(self.no_count());
+        }
+        let column = cast(batch.column(0), &DataType::Int64).map_err(|_| self.no_count())?;
+        let column = column.as_primitive::<Int64Type>();
+        if column.is_null(0) {
+            return Err(self.no_count());
+        }
+        u64::try_from(column.value(0)).map_err(|_| self.no_count())
+    }
+
+    fn no_count(&self) -> Error {
+        self.sql().place(Error::input("the query does not return one number"), None)
+    }
+
     /// The plan that runs, indented, one operator a line.
     pub async fn physical_text(&self) -> Result<String> {
         Ok(displayable(self.physical().await?.as_ref()).indent(false).to_string())

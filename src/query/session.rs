@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::membership::Membership;
 use crate::model::{AsOf, Name, TableName};
 use crate::source::{Progress, Rejects, SourceTable};
-use crate::store::{Store, StoreSnapshot};
+use crate::store::{Store, StoreSnapshot, TableSnapshot};
 
 use super::errors::Sql;
 use super::files::FilesTable;
@@ -81,6 +81,21 @@ impl Session {
             let table = StoreTable::new(store, snapshot.table(name)?, &session.context)?;
             session.register(name.as_str(), Arc::new(table))?;
         }
+        Ok(session)
+    }
+
+    /// A session over one table, or a part of it.
+    pub fn over_table(
+        store: &Store,
+        table: &TableSnapshot,
+        limits: Limits,
+        as_of: AsOf,
+    ) -> Result<Self> {
+        let session = Self::new(limits, as_of)?;
+        let (url, client) = store.object_store();
+        session.context.register_object_store(&url, client);
+        let scan = StoreTable::new(store, table, &session.context)?;
+        session.register(table.name.as_str(), Arc::new(scan))?;
         Ok(session)
     }
 

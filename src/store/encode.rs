@@ -83,6 +83,14 @@ pub fn encode(schema: &SchemaRef, batches: &[RecordBatch], layout: FileLayout) -
     Ok(Encoded { bytes, stats, tags })
 }
 
+/// `batches` as a Parquet file for others to read: in the order they have, with default settings.
+///
+/// # Errors
+/// Where Parquet cannot hold a column.
+pub fn to_parquet(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Bytes> {
+    Ok(encode(schema, batches, FileLayout::unsorted())?.bytes)
+}
+
 fn properties(schema: &SchemaRef, layout: FileLayout) -> WriterProperties {
     let sorting = layout.sorted_by.iter().filter_map(|name| schema.index_of(name).ok());
     let sorting = sorting.filter_map(|index| i32::try_from(index).ok()).map(|column_idx| {

@@ -1,0 +1,82 @@
+//! Segments into memberships.
+
+use serde::Serialize;
+
+use crate::audience::build::build;
+use crate::audience::{BuildRequest, BuiltSegment, Status};
+use crate::error::{Error, Result};
+use crate::model::AsOf;
+use crate::segment::Selector;
+
+use super::open::Engine;
+
+/// What to build.
+#[derive(Debug, Clone, Default)]
+pub struct BuildOptions {
+    /// Names, globs, `tag:x`, `+name`, `name+`; all segments where there are none.
+    pub selectors: Vec<String>,
+    /// What `now()` is; `throng.toml`'s, or the clock, where absent.
+    pub as_of: Option<AsOf>,
+    /// Whether segments whose inputs did not change are evaluated all the same.
+    pub full: bool,
+}
+
+/// What a build did.
+#[derive(Debug, Clone, Serialize)]
+pub struct BuildReport {
+    /// Its number.
+    pub build: i64,
+    /// What `now()` was, RFC 3339.
+    pub as_of: String,
+    /// The time it took.
+    pub elapsed_ms: u64,
+    /// Each selected segment, by name.
+    pub segments: Vec<BuiltSegment>,
+}
+
+impl BuildReport {
+    /// Whether every segment has the membership that it should have.
+    pub fn is_good(&self) -> bool {
+        self.segments.iter().all(|s| matches!(s.status, Status::Built | Status::Reused))
+    }
+}
+
+impl Engine {
+    /// Builds, and commits all memberships at once. `on_done` is called as each segment is done, with
+    /// how many are, of how many, and its name.
+    ///
+    /// # Errors
+    /// Where a selector names nothing, there is no store, or the commit fails. A segment that fails
+    /// is part of the report.
+    pub async fn build(
+        &self,
+        options: &BuildOptions,
+        on_done: &(dyn Fn(usize, usize, &str) + Sync),
+    ) -> Result<BuildReport> {
+        let started = std::time::Instant::now();
+        if self.project.segments.is_empty() {
+            return Err(Error::input("the project has no segments")
+                .with_hint("write one: sql/segments/vip.sql, a query that returns profile_id"));
+        }
+        let selectors: Vec<_> = options.selectors.iter().map(|s| Selector::parse(s)).collect();
+        let (store, snapshot) = self.opened().await?;
+        let request = BuildRequest {
+            store: &store,
+            snapshot: &snapshot,
+            segments: &self.project.segments,
+            selectors: &selectors,
+            as_of: self.as_of(options.as_of)?,
+            now: self.now,
+            full: options.full,
+            limits: self.limits,
+            on_done,
+        };
+        let built = build(&request).await?;
+        Ok(BuildReport {
+            build: built.build.0,
+            as_of: built.as_of.to_string(),
+            elapsed_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            segments: built.segments,
+        })
+    }
+}

@@ -1,0 +1,37 @@
+//! Care of the store.
+
+use chrono::TimeDelta;
+
+use crate::error::Result;
+use crate::ingest::optimize::{Optimized, optimize};
+use crate::store::vacuum::{Vacuumed, vacuum};
+use crate::store::Committed;
+
+use super::open::Engine;
+
+impl Engine {
+    /// Lays tables out anew where many small or unsorted files have come together; one commit.
+    ///
+    /// # Errors
+    /// Where the store cannot be read or written, or another writer was faster.
+    pub async fn optimize(&self) -> Result<Vec<Optimized>> {
+        let (store, snapshot) = self.opened().await?;
+        let (done, change) = optimize(&store, &snapshot, self.limits, self.now).await?;
+        if let Some(change) = change
+            && let Committed::Conflict(error) = store.commit(&snapshot, change).await?
+        {
+            return Err(error);
+        }
+        Ok(done)
+    }
+
+    /// Removes files that no table needs and that are older than `older_than`; with `dry_run` only
+    /// says how many.
+    ///
+    /// # Errors
+    /// Where the store cannot be listed or written.
+    pub async fn vacuum(&self, older_than: TimeDelta, dry_run: bool) -> Result<Vacuumed> {
+        let (store, snapshot) = self.opened().await?;
+        vacuum(&store, &snapshot, older_than, self.now, dry_run).await
+    }
+}

@@ -1,0 +1,39 @@
+//! The engine: what both faces use. Plain data in, plain data out.
+//!
+//! The command line and the server call [`Engine`] and nothing below it. Nothing here prints, reads
+//! the environment or asks the clock: project folder, clock, limits and object-store settings are
+//! arguments.
+//!
+//! - [`open`]: which project, which store, how much of the machine
+//! - [`ingest`]: sources into the store
+//! - [`build`]: segments into memberships
+//! - [`look`]: lists, counts, queries, history, status
+//! - [`tests`]: the project's data tests
+//! - [`export`]: memberships out of the store
+//! - [`care`]: optimize and vacuum
+//! - [`demo`]: a made-up shop from nothing to a report
+
+pub mod build;
+pub mod care;
+pub mod demo;
+pub mod export;
+pub mod ingest;
+pub mod look;
+pub mod open;
+pub mod tests;
+
+pub use crate::activation::{ExportFormat, Exported, Ids};
+pub use crate::audience::{BuiltSegment, HistoryEntry, Status};
+pub use crate::ingest::optimize::Optimized;
+pub use crate::ingest::Ingested;
+pub use crate::project::config::{RejectsMax, parse_bytes};
+pub use crate::project::init::init;
+pub use crate::source::Progress;
+pub use crate::store::vacuum::Vacuumed;
+pub use build::{BuildReport, BuildOptions};
+pub use demo::{DemoOptions, DemoReport, Stage};
+pub use export::ExportRequest;
+pub use ingest::DirectSource;
+pub use look::{Listing, Shown, StatusReport, TableStatus};
+pub use open::{Engine, EngineOptions};
+pub use tests::TestOutcome;
