@@ -247,6 +247,26 @@ fn ndjson_is_flattened_and_typed() {
         ! a.ndjson:6 no JSON: EOF while parsing a value at column 17 <        {\"id\": 5,>
         ! a.ndjson:7 the line is no JSON object <        [1]>",
     );
+    let misfits = br#"{"a": 1, "b": {"c": 1}}
+        {"a": 1, "a": 2}
+        {"b": 3}
+        {"a": [1]}"#;
+    check(
+        &[("a.json", misfits)],
+        &[("types", "a bigint")],
+        "a bigint, b text,
+        a.json:1 1|{\"c\":1}
+        a.json:3 -|3
+        ! a.json:2 key \"a\" appears twice <        {\"a\": 1, \"a\": 2}>
+        ! a.json:4 column \"a\": a list where a single value is expected <        {\"a\": [1]}>",
+    );
+    let mut long = "{\"a\": {\"b\": 1}}\n".repeat(20_000);
+    long.push_str("{\"a\": 5, \"c\": 1}\n{\"a\": null}\n{\"a\": {\"b\": [}}\n");
+    let table = Files::of(&[("a.json", long.as_bytes())]);
+    let (batch, rejects) = read(&table.open(&[]).unwrap(), None, 8192);
+    assert_eq!((batch.num_rows(), rejects.len()), (20_001, 2));
+    assert_eq!(rejects[0].reason, "key \"a\" holds no object; declare types: a text");
+    assert_eq!(rejects[1].reason, "no JSON: expected value at column 14");
     let error = Files::of(&[("a.json", b"[\n{\"a\":1}\n]")]).error(&[]);
     assert_eq!(error.message(), "a.json is a JSON array, not an object a line");
     check(
