@@ -31,16 +31,17 @@ fn values_beyond_the_sample_that_do_not_fit_are_rejects() {
     for row in 0..20_000 {
         writeln!(text, "{row},x").unwrap();
     }
-    text.push_str("abc,y\n7.0,z\n99999999999999999999,w\n");
+    text.push_str("abc,y\n7.0,z\n99999999999999999999,w\n007,v\n");
     let files = Files::of(&[("a.csv", text.as_bytes())]);
     let table = files.open(&[]).unwrap();
     let (batch, rejects) = read(&table, None, 8192);
     assert_eq!(batch.num_rows(), 20_001);
     assert_eq!(rejects[0].reason, "column \"n\": \"abc\" is no integer; declare types: n text");
     assert_eq!((rejects[0].line, rejects[1].line), (20_002, 20_004));
+    assert!(rejects[2].reason.contains("\"007\" has a leading zero"), "{}", rejects[2].reason);
     // The row is a reject whichever columns are asked for.
     let (batch, rejects) = read(&table, Some(&[3, 1]), 8192);
-    assert_eq!((batch.num_rows(), rejects.len()), (20_001, 2));
+    assert_eq!((batch.num_rows(), rejects.len()), (20_001, 3));
     assert_eq!(batch.column(0).as_primitive::<Int64Type>().value(20_000), 20_003);
     assert_eq!(read(&table, Some(&[]), 8192).0.num_rows(), 20_001);
 }
