@@ -11,13 +11,16 @@ use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field};
 
 use super::guess::Rules;
-use super::numbers::{Numbers, truth};
+use super::numbers::{Numbers, is_padded, truth};
 use super::times::{Reading, Times};
 use super::types::type_name;
 use crate::error::{Error, Result};
 
 /// The longest value that a reason quotes, in characters.
 const QUOTED_CHARS_MAX: usize = 60;
+
+/// What is wrong with `007` in a column that was taken for one of numbers.
+const PADDED: &str = "has a leading zero or plus sign that a number would lose";
 
 /// Offsets into bytes, as Arrow keeps strings.
 #[derive(Debug)]
@@ -138,7 +141,11 @@ impl Column {
             return Ok(());
         }
         let reading = self.reading;
+        let inferred = reading == Reading::Inferred;
         let fault = match &mut self.values {
+            Values::Int { .. } | Values::Float(_) if inferred && is_padded(field) => {
+                Some(PADDED.to_owned())
+            }
             Values::Text(texts) => {
                 texts.push(field);
                 None
@@ -324,7 +331,7 @@ impl Column {
             (Values::Decimal { .. }, "does not fit") => {
                 format!("is no {}", type_name(&self.data_type))
             }
-            (Values::Int { .. }, _) if self.data_type != DataType::Int64 => {
+            (Values::Int { .. }, "is no integer") if self.data_type != DataType::Int64 => {
                 format!("is no {}", type_name(&self.data_type))
             }
             _ => fault.to_owned(),

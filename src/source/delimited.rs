@@ -102,10 +102,7 @@ fn sample(
 ) -> Result<Vec<Guess>> {
     let width = dialect.names.len();
     let mut guesses = vec![Guess::default(); width];
-    let mut records = Records::of_input(Input::open(file, options, None)?, dialect.grammar.clone());
-    if dialect.header {
-        records.next()?;
-    }
+    let mut records = dialect.records(Input::open(file, options, None)?)?;
     let (mut rows, mut bytes) = (0, 0);
     while rows < rows_max && bytes < SAMPLE_BYTES_MAX {
         let Some(record) = records.next()? else { break };
@@ -136,13 +133,9 @@ impl DelimitedReader {
         output: Output,
     ) -> Result<Self> {
         let input = Input::open(file, &plan.options, Some(Arc::clone(&output.progress)))?;
-        let mut records = Records::of_input(input, dialect.grammar.clone());
-        if dialect.header {
-            records.next()?;
-        }
         let place = |name: &String| plan.columns.iter().position(|column| column.name == *name);
         Ok(Self {
-            records,
+            records: dialect.records(input)?,
             places: dialect.names.iter().filter_map(place).collect(),
             names: dialect.names.clone(),
             rows: Rows::new(plan, &file.shown, output)?,

@@ -20,9 +20,11 @@ const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 #[derive(Debug, Clone)]
 pub(super) struct Dialect {
     /// Delimiter and quote.
-    pub(super) grammar: Grammar,
+    grammar: Grammar,
     /// Whether the first record holds names.
-    pub(super) header: bool,
+    header: bool,
+    /// Whether a line `sep=;` comes before all others, as Excel wants it.
+    preamble: bool,
     /// The names of its fields; none in a file without a byte.
     pub(super) names: Vec<String>,
 }
@@ -36,15 +38,18 @@ impl Dialect {
     pub(super) fn of(file: &SourceFile, options: &ReadOptions, rules: &Rules) -> Result<Self> {
         let head = Input::open(file, options, None)?.head(HEAD_BYTES)?;
         let quote = options.quote.unwrap_or(b'"');
-        let delimiter = match options.delimiter {
+        let separator = preamble(&head);
+        let delimiter = match options.delimiter.or(separator) {
             Some(delimiter) => delimiter,
             None => sniff_delimiter(&head, quote, options, rules)?,
         };
         let grammar = Grammar::new(delimiter, quote);
-        let records = head_records(&head, &grammar)?;
+        let preamble = separator.is_some();
+        let mut records = head_records(&head, &grammar)?;
+        records.drain(..usize::from(preamble).min(records.len()));
         let Some(first) = records.first() else {
             let names = usable_names(options.columns.iter().flatten().map(String::as_str));
-            return Ok(Self { grammar, header: false, names });
+            return Ok(Self { grammar, header: false, preamble, names });
         };
         let header = options
             .header
@@ -58,7 +63,26 @@ impl Dialect {
             None if header => header_names(first, &file.shown, options)?,
             None => usable_names(std::iter::repeat_n("", width)),
         };
-        Ok(Self { grammar, header, names })
+        Ok(Self { grammar, header, preamble, names })
+    }
+
+    /// The records of a file of this dialect, from the first that is a row.
+    pub(super) fn records(&self, input: Input) -> Result<Records> {
+        let mut records = Records::of_input(input, self.grammar.clone());
+        for _ in 0..usize::from(self.preamble) + usize::from(self.header) {
+            records.next()?;
+        }
+        Ok(records)
+    }
+}
+
+/// The delimiter that a first line `sep=;` names.
+fn preamble(head: &[u8]) -> Option<Delimiter> {
+    match head {
+        [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', byte, b'\r' | b'\n', ..] => {
+            Some(Delimiter::Byte(*byte))
+        }
+        _ => None,
     }
 }
 
@@ -201,6 +225,7 @@ mod tests {
         check("a|b\nx,y|z\n", &[], true, &["a", "b"]);
         check("\"a;b\",c\n\"1;2\",3\n", &[], true, &["a;b", "c"]);
         check(" id  date\n 00001 19970101\n", &[], true, &["id", "date"]);
+        check("sep=;\r\na,x;b\r\n1;2\r\n", &[], true, &["a,x", "b"]);
         check("note\nhello world\nbye bye\n", &[], true, &["note"]);
     }
 

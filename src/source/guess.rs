@@ -3,7 +3,7 @@
 
 use arrow::datatypes::DataType;
 
-use super::numbers::Numbers;
+use super::numbers::{Numbers, is_padded};
 use super::options::ReadOptions;
 use super::times::{Look, Times};
 use super::types::timestamp;
@@ -143,8 +143,7 @@ fn is_no_number(value: &[u8]) -> bool {
 /// sign or a fraction, as in the article number `12E4`.
 fn number_types(value: &[u8], numbers: Numbers) -> u8 {
     let digits = value.strip_prefix(b"-").unwrap_or(value);
-    let padded = matches!(digits, [b'0', b'0'..=b'9', ..]);
-    if padded || !digits.iter().any(u8::is_ascii_digit) {
+    if is_padded(value) || !digits.iter().any(u8::is_ascii_digit) {
         return 0;
     }
     if digits.iter().all(u8::is_ascii_digit) {

@@ -9,7 +9,7 @@
 //! - `files`, `input`: paths and globs; bytes, unpacked and decoded
 //! - `options`, `types`: what the front matter says about the files
 //! - `records`, `dialect`, `delimited`: CSV and its kin
-//! - `ndjson`: an object a line
+//! - `ndjson`, `json_row`: an object a line
 //! - `parquet_file`, `widen`, `convert`: Parquet, and its types brought to ours
 //! - `numbers`, `times`, `guess`: values of text, and what type they have
 //! - `column`, `rows`: values and rows into arrays and batches
@@ -23,6 +23,7 @@ mod dialect;
 mod files;
 mod guess;
 mod input;
+mod json_row;
 mod names;
 mod ndjson;
 mod numbers;

@@ -8,10 +8,10 @@ use arrow::datatypes::{DataType, Field};
 use arrow::record_batch::RecordBatch;
 use serde_json::{Map, Value};
 
-use super::column::Column;
 use super::files::SourceFile;
 use super::guess::{Guess, Rules};
 use super::input::Input;
+use super::json_row::{push_line, syntax_fault};
 use super::names::{place_of, usable_names};
 use super::options::{Delimiter, NO_QUOTE, ReadOptions};
 use super::records::{Grammar, Record, Records};
@@ -97,14 +97,22 @@ impl Seen {
     }
 }
 
-/// Where the values of an object go.
+/// Where the values of an object go, by key.
 #[derive(Debug, Default)]
 pub(super) struct Shape {
     keys: HashMap<String, Goal>,
 }
 
+impl Shape {
+    /// Where the value of `key` goes, and the key, if it goes anywhere.
+    pub(super) fn goal(&self, key: &str) -> Option<(&str, &Goal)> {
+        self.keys.get_key_value(key).map(|(key, goal)| (key.as_str(), goal))
+    }
+}
+
+/// Where the values of one key go.
 #[derive(Debug)]
-enum Goal {
+pub(super) enum Goal {
     /// The column at this place.
     Column(usize),
     /// The columns of an object within.
@@ -202,6 +210,16 @@ fn lines(
     Ok(Records::of_input(Input::open(file, options, progress)?, grammar))
 }
 
+/// The line as text.
+fn text_of<'a>(record: &Record<'a>) -> Result<&'a str, String> {
+    match record.fault() {
+        Some(fault) => Err(fault),
+        None => std::str::from_utf8(record.raw).map_err(|_| {
+            "invalid UTF-8; the file may be latin1: encoding: windows-1252".to_owned()
+        }),
+    }
+}
+
 /// The object on a line; nothing on a line of blanks.
 fn object_of(record: &Record<'_>) -> Result<Option<Map<String, Value>>, String> {
     if let Some(fault) = record.fault() {
@@ -213,11 +231,7 @@ fn object_of(record: &Record<'_>) -> Result<Option<Map<String, Value>>, String> 
     match serde_json::from_slice(record.raw) {
         Ok(Value::Object(object)) => Ok(Some(object)),
         Ok(_) => Err("the line is no JSON object".to_owned()),
-        Err(cause) => {
-            let text = cause.to_string();
-            let what = text.split(" at line ").next().unwrap_or(&text);
-            Err(format!("no JSON: {what} at column {}", cause.column()))
-        }
+        Err(cause) => Err(syntax_fault(&cause)),
     }
 }
 
@@ -251,66 +265,13 @@ impl NdjsonReader {
     pub(super) fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
         while !self.rows.is_full() {
             let Some(record) = self.records.next()? else { break };
-            let fitted = match object_of(&record) {
-                Ok(Some(object)) => {
-                    push_object(&mut self.rows, &self.shape, &object, &self.plan.rules)
-                }
-                Ok(None) => continue,
-                Err(reason) => Err(reason),
-            };
+            if record.raw.trim_ascii().is_empty() {
+                continue;
+            }
+            let fitted = text_of(&record)
+                .and_then(|line| push_line(line, &mut self.rows, &self.shape, &self.plan.rules));
             self.rows.end_row(record.line, record.raw, fitted);
         }
         if self.rows.is_empty() { Ok(None) } else { self.rows.finish().map(Some) }
-    }
-}
-
-/// Adds the object's values to their columns. A key that no column stands for is passed over.
-fn push_object(
-    rows: &mut Rows,
-    shape: &Shape,
-    object: &Map<String, Value>,
-    rules: &Rules,
-) -> Result<(), String> {
-    object.iter().try_for_each(|(key, value)| match (shape.keys.get(key), value) {
-        (None, _) | (Some(Goal::Object(_)), Value::Null) => Ok(()),
-        (Some(Goal::Object(shape)), Value::Object(inner)) => push_object(rows, shape, inner, rules),
-        (Some(Goal::Object(_)), _) => {
-            Err(format!("key \"{key}\" holds no object; declare types: {key} text"))
-        }
-        (Some(Goal::Column(at)), value) => {
-            rows.column(*at).map_or(Ok(()), |column| push_value(column, value, rules))
-        }
-    })
-}
-
-fn push_value(column: &mut Column, value: &Value, rules: &Rules) -> Result<(), String> {
-    match value {
-        Value::Null => {
-            column.push_null();
-            Ok(())
-        }
-        Value::String(text) => column.push_string(text, rules),
-        Value::Bool(truth) => column.push_plain(if *truth { b"true" } else { b"false" }, rules),
-        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(int), _) => column.push_int(int, rules),
-            (None, Some(float)) if number.is_f64() => column.push_float(float, rules),
-            _ => column.push_plain(number.to_string().as_bytes(), rules),
-        },
-        Value::Array(items) if column.is_list() => {
-            if !items.iter().all(Value::is_string) {
-                return Err(format!(
-                    "column \"{}\": the list holds more than strings",
-                    column.name()
-                ));
-            }
-            column.push_list(items.iter().filter_map(Value::as_str))
-        }
-        Value::Array(_) | Value::Object(_) if column.is_text() => {
-            column.push_plain(value.to_string().as_bytes(), rules)
-        }
-        Value::Array(_) | Value::Object(_) => {
-            let kind = if value.is_array() { "list" } else { "object" };
-            Err(format!("column \"{}\": a {kind} where a single value is expected", column.name()))
-        }
     }
 }

@@ -128,6 +128,14 @@ fn plain_int(text: &[u8]) -> Option<i64> {
     if negative { Some(value) } else { value.checked_neg() }
 }
 
+/// Whether a number is written as ids are, with a leading zero or a plus sign that a number would
+/// lose.
+pub(super) fn is_padded(text: &[u8]) -> bool {
+    let text = text.trim_ascii();
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    matches!(digits, [b'+', ..] | [b'0', b'0'..=b'9', ..])
+}
+
 /// A truth value as exports write it: `true`, `t`, `yes`, `y`, `1` and their opposites.
 pub(super) fn truth(text: &[u8]) -> Option<bool> {
     let text = text.trim_ascii();

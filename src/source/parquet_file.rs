@@ -30,6 +30,10 @@ use super::types::type_name;
 use super::widen::{kept_type, widen};
 use crate::error::{Error, Result};
 
+/// The largest dictionary page, as it lies in the file, of a column with few values: some thousands
+/// of short texts. Writers give dictionaries up at about a megabyte, unpacked.
+const DICTIONARY_BYTES_MAX: i64 = 64 * 1024;
+
 /// The columns of all files, their types widened to hold each other's values.
 ///
 /// # Errors
@@ -39,12 +43,16 @@ pub(super) fn open(files: &[SourceFile], options: &ReadOptions) -> Result<Vec<Co
     let mut firsts: Vec<&str> = Vec::new();
     for file in files {
         let (_, metadata) = load(file, &[])?;
-        for (name, found) in names_of(&metadata).iter().zip(kept_types(&metadata)) {
+        let names = names_of(&metadata);
+        for (root, found) in kept_types(&metadata).enumerate() {
+            let name = &names[root];
+            let few_values = has_few_values(&metadata, root);
             let Some(at) = columns.iter().position(|column| column.name == *name) else {
-                columns.push(ColumnPlan::inferred(name, found));
+                columns.push(ColumnPlan { few_values, ..ColumnPlan::inferred(name, found) });
                 firsts.push(&file.shown);
                 continue;
             };
+            columns[at].few_values &= few_values;
             let known = &columns[at].data_type;
             columns[at].data_type = match widen(known, &found) {
                 Some(wider) => wider,
@@ -149,6 +157,22 @@ fn kept_types(metadata: &ArrowReaderMetadata) -> impl Iterator<Item = DataType> 
         .iter()
         .zip(uuids)
         .map(|(field, uuid)| if uuid { DataType::Utf8 } else { kept_type(field.data_type()) })
+}
+
+/// Whether the file keeps this root column, a text, by reference to small dictionaries.
+fn has_few_values(metadata: &ArrowReaderMetadata, root: usize) -> bool {
+    let schema = metadata.parquet_schema();
+    let mut leaves =
+        (0..schema.num_columns()).filter(|&leaf| schema.get_column_root_idx(leaf) == root);
+    let Some(leaf) = leaves.next() else { return false };
+    let text = is_text(metadata.schema().field(root).data_type());
+    text && metadata.metadata().row_groups().iter().all(|group| {
+        let chunk = group.column(leaf);
+        chunk.dictionary_page_offset().is_some_and(|dictionary| {
+            let bytes = chunk.data_page_offset() - dictionary;
+            (1..=DICTIONARY_BYTES_MAX).contains(&bytes)
+        })
+    })
 }
 
 /// Which root columns are UUIDs.

@@ -37,10 +37,10 @@ impl Reject {
 
     /// The reason without the value it quotes, so that equal faults count together.
     fn reason_class(&self) -> String {
-        match (self.reason.find(": \""), self.reason.rfind("\" is ")) {
+        let fault = self.reason.rsplit_once("; declare types").map_or(&*self.reason, |it| it.0);
+        match (fault.find(": \""), fault.rfind("\" ")) {
             (Some(from), Some(to)) if from < to => {
-                let kept = self.reason[to + 2..].split(';').next().unwrap_or_default();
-                format!("{}: a value {}", &self.reason[..from], kept.trim())
+                format!("{}: a value {}", &fault[..from], &fault[to + 2..])
             }
             _ => self.reason.clone(),
         }
@@ -157,6 +157,15 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reasons_without_a_value_stay_whole() {
+        for reason in ["expected 2 fields, found 3", "invalid UTF-8 in field \"a\"; it may be x"] {
+            let rejects = Rejects::new(0);
+            rejects.push(Reject::of_record("a.csv", 1, reason.to_owned(), b""));
+            assert_eq!(rejects.by_reason(), [(reason.to_owned(), 1)]);
+        }
+    }
 
     #[test]
     fn like_faults_count_together() {

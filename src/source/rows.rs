@@ -54,10 +54,20 @@ impl Rows {
         Ok(Self { columns, wanted, lines: Vec::new(), bytes: 0, shown: shown.to_owned(), output })
     }
 
-    /// The column at this place, if adding to it matters.
+    /// The column at this place, or nothing where no value can be wrong and none is wanted; the
+    /// row then has its value.
     pub(super) fn column(&mut self, at: usize) -> Option<&mut Column> {
         let column = &mut self.columns[at];
-        if self.wanted[at] || !column.is_text() { Some(column) } else { None }
+        if self.wanted[at] || !column.is_text() {
+            return Some(column);
+        }
+        column.push_null();
+        None
+    }
+
+    /// Whether the row that is being added has a value in this column.
+    pub(super) fn is_set(&self, at: usize) -> bool {
+        self.columns[at].len() > if self.wanted[at] { self.lines.len() } else { 0 }
     }
 
     /// Adds a field of text to the column at this place.

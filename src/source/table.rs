@@ -35,12 +35,15 @@ pub(super) struct ColumnPlan {
     pub(super) name: String,
     pub(super) data_type: DataType,
     pub(super) reading: Reading,
+    /// Whether all files keep it by reference to dictionaries of few values.
+    pub(super) few_values: bool,
 }
 
 impl ColumnPlan {
     /// A column whose type was told from the files.
     pub(super) fn inferred(name: &str, data_type: DataType) -> Self {
-        Self { name: name.to_owned(), data_type, reading: Reading::Inferred }
+        let reading = Reading::Inferred;
+        Self { name: name.to_owned(), data_type, reading, few_values: false }
     }
 }
 
@@ -151,14 +154,15 @@ impl SourceTable {
         Self { files, layouts, plan: Arc::clone(&self.plan), schema: Arc::clone(&self.schema) }
     }
 
-    /// The same table with the text columns of Parquet files as `Dictionary(Int32, Utf8)`, which
-    /// is how such files keep columns of few distinct values: decoding them then copies no text.
-    /// Tables of other formats stay as they are.
+    /// The same table with text columns of few distinct values as `Dictionary(Int32, Utf8)`, where
+    /// Parquet files keep them so (dictionary pages of at most 64 KiB in every row group of every
+    /// file): decoding them then copies no text. Other columns, and other formats, stay as they
+    /// are.
     #[must_use]
     pub fn with_dictionaries(&self) -> Self {
         let mut columns = self.plan.columns.clone();
-        let parquet = matches!(self.layouts.first(), Some(Layout::Parquet));
-        for column in columns.iter_mut().filter(|it| parquet && it.data_type == DataType::Utf8) {
+        let text = |it: &&mut ColumnPlan| it.few_values && it.data_type == DataType::Utf8;
+        for column in columns.iter_mut().filter(text) {
             column.data_type = dictionary();
         }
         let schema = schema_of(&columns);

@@ -8,7 +8,8 @@ use arrow::datatypes::{DataType, Field};
 use super::types::timestamp;
 
 /// The type that a column of `found` is kept in: signed integers, text as `Utf8`, times in
-/// microseconds UTC, times of day and intervals as text, durations as microseconds.
+/// microseconds UTC, times of day and intervals as text, durations as microseconds, lists alike.
+/// Structs and maps stay as they are.
 pub(super) fn kept_type(found: &DataType) -> DataType {
     match found {
         DataType::UInt8 => DataType::Int16,
@@ -35,10 +36,8 @@ pub(super) fn kept_type(found: &DataType) -> DataType {
         | DataType::LargeList(item)
         | DataType::ListView(item)
         | DataType::LargeListView(item)
-        | DataType::FixedSizeList(item, _)
-            if kept_type(item.data_type()) == DataType::Utf8 =>
-        {
-            DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)))
+        | DataType::FixedSizeList(item, _) => {
+            DataType::List(Arc::new(Field::new_list_field(kept_type(item.data_type()), true)))
         }
         other => other.clone(),
     }
