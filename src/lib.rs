@@ -6,6 +6,7 @@
 
 pub mod activation;
 pub mod audience;
+pub mod cli;
 pub mod engine;
 pub mod error;
 pub mod identity;

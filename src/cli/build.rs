@@ -1,0 +1,110 @@
+//! `throng build`: segments into memberships.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::engine::{BuildOptions, BuildReport, BuiltSegment};
+use crate::error::{Error, Result};
+
+use super::Outcome;
+use super::args::{Global, as_of};
+use super::output::{Output, align_right, duration, error_json, maybe_count, table};
+use super::progress::Bar;
+
+/// Evaluate segments and keep their memberships
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  throng build                         every segment whose inputs changed
+  throng build vip 'win_*'             by name and by pattern
+  throng build tag:email               by tag
+  throng build +retargeting_mail       with the segments that it needs
+  throng build newsletter_readers+     with the segments that need it
+  throng build --as-of 2026-11-01      with now() pinned to a moment
+  throng build --full                  also what did not change
+
+A segment that fails keeps its last membership; the others are built, and the exit code is 1.")]
+pub struct BuildArgs {
+    /// Segments: names, patterns, tag:x, +name, name+ [default: all]
+    #[arg(value_name = "SELECTOR")]
+    selectors: Vec<String>,
+    /// What now() is [default: as_of in throng.toml, or the clock]
+    #[arg(long, value_name = "TIME")]
+    as_of: Option<String>,
+    /// Evaluate segments even where nothing that they depend on changed
+    #[arg(long)]
+    full: bool,
+}
+
+pub(super) async fn run(args: BuildArgs, global: &Global, output: &mut Output) -> Result<Outcome> {
+    let engine = global.engine()?;
+    output.set_root(engine.root());
+    let options = BuildOptions {
+        selectors: args.selectors,
+        as_of: as_of(args.as_of.as_deref())?,
+        full: args.full,
+    };
+    let bar = Bar::counted(output, "building segments");
+    let on_done = |done: usize, total: usize, _: &str| bar.set(done as u64, total as u64);
+    let report = engine.build(&options, &on_done).await?;
+    drop(bar);
+    if output.is_table() {
+        output.write(&text(&report))?;
+        for segment in &report.segments {
+            if let Some(error) = &segment.error {
+                let error = error.clone().in_context(format!("segment {}", segment.name));
+                output.error(&error);
+            }
+        }
+    } else {
+        output.one(&to_json(&report)?, |_| String::new())?;
+    }
+    Ok(if report.is_good() { Outcome::Done } else { Outcome::Failed })
+}
+
+fn to_json(report: &BuildReport) -> Result<Value> {
+    let segments = report.segments.iter().map(|segment| {
+        let mut value = serde_json::to_value(segment).map_err(|e| Error::internal(e.to_string()))?;
+        if let (Some(error), Value::Object(fields)) = (&segment.error, &mut value) {
+            fields.insert("error".to_owned(), error_json(error));
+        }
+        Ok(value)
+    });
+    Ok(json!({
+        "build": report.build,
+        "as_of": report.as_of,
+        "elapsed_ms": report.elapsed_ms,
+        "segments": segments.collect::<Result<Vec<_>>>()?,
+    }))
+}
+
+fn text(report: &BuildReport) -> String {
+    let mut rows = table(&["segment", "status", "members", "entered", "exited", "time"]);
+    let moved = |sign: &str, n: Option<u64>| match n {
+        Some(0) | None => String::new(),
+        Some(n) => format!("{sign}{}", super::output::count(n)),
+    };
+    for segment in &report.segments {
+        let BuiltSegment { name, status, members, entered, exited, elapsed_ms, .. } = segment;
+        rows.add_row([
+            name.clone(),
+            status.as_str().to_owned(),
+            maybe_count(*members),
+            moved("+", *entered),
+            moved("-", *exited),
+            duration(*elapsed_ms),
+        ]);
+    }
+    (2..=5).for_each(|column| align_right(&mut rows, column));
+    let statuses = report.segments.iter().map(|s| s.status.as_str());
+    let mut tally = std::collections::BTreeMap::<&str, u64>::new();
+    statuses.for_each(|s| *tally.entry(s).or_default() += 1);
+    let tally: Vec<String> = tally.iter().map(|(status, n)| format!("{n} {status}")).collect();
+    format!(
+        "{rows}\n\nbuild {} as of {}: {} in {}\n",
+        report.build,
+        report.as_of,
+        tally.join(", "),
+        duration(report.elapsed_ms)
+    )
+}
