@@ -1,8 +1,37 @@
 //! Throng: SQL in, audiences out.
 //!
 //! A columnar audience analytics engine. Analysts keep a folder of SQL files; Throng stores customer
-//! profiles and events as Parquet, compiles every segment to a roaring bitmap through `DataFusion`,
-//! and hands the audiences to whatever uses them.
+//! profiles and events as Parquet, evaluates every segment through `DataFusion` into a roaring
+//! bitmap, and hands the audiences to whatever uses them.
+//!
+//! # The life of a segment
+//!
+//! What happens to `sql/segments/vip.sql` between `throng build` and `throng export`:
+//!
+//! 1. **Typed.** [`cli`] parses the command line and calls [`engine::Engine::build`]. It knows
+//!    nothing of what follows.
+//! 2. **Loaded.** [`project`] reads the file: a name, a text, and the front matter on top of it.
+//! 3. **Pinned.** [`store::Store::snapshot`] takes one version of all tables; the build reads no
+//!    other. A [`query::Session`] over it sets `now()` to the build's moment.
+//! 4. **Parsed.** [`segment::Parsed`] knows which tables and segments the query reads.
+//!    [`segment::Graph`] puts every segment behind those it needs, and names cycles.
+//! 5. **Planned.** [`segment::Planned`] is a query of `DataFusion`'s that returns `profile_id` and
+//!    names only what is there. Where neither its definition nor anything it reads has changed
+//!    since its last membership, its life ends here: that membership is reused.
+//! 6. **Scanned.** [`query`] runs the plan. The store's tables drop the files, row groups and pages
+//!    that no row of the answer can lie in.
+//! 7. **Masked.** The ids that come back set bits in a [`membership::Mask`]: no order, no
+//!    duplicates, no NULLs.
+//! 8. **A membership.** The mask becomes a [`membership::Membership`], and for the segments behind
+//!    it the table `segments.vip`.
+//! 9. **Committed.** [`audience::build`] cuts the memberships of all segments by shard and commits
+//!    them with their counts as one [`store::Change`].
+//! 10. **Taken out.** [`activation`] writes the membership to a file: a list of ids in any
+//!     namespace, or a bitmap.
+//!
+//! The profiles and events that it reads came in before, through [`source`] (files to batches),
+//! [`identity`] (identifiers to `profile_id`s) and [`ingest`] (layout, rejects, one commit). The
+//! words are those of [`model`], the failures those of [`error`]. `ARCHITECTURE.md` is the map.
 
 pub mod activation;
 pub mod audience;

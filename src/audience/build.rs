@@ -264,7 +264,7 @@ impl Running<'_> {
         hasher.update(segment.definition.as_bytes());
         for table in TableName::ALL {
             if segment.tables.contains(table.as_str()) {
-                let version = self.request.snapshot.record.tables.get(&table).map(|t| t.version);
+                let version = self.request.snapshot.record.tables.get(&table).map(|t| t.data_version);
                 hasher.update(format!("|{table}={version:?}").as_bytes());
             }
         }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use clap::{Args, Subcommand};
 
-use crate::engine::{DirectSource, Engine, Ingested, Progress};
+use crate::engine::{DirectSource, Ingested, Progress};
 use crate::error::{Error, Result};
 
 use super::Outcome;
@@ -146,14 +146,22 @@ pub(super) async fn run(args: &IngestArgs, global: &Global, output: &mut Output)
             *bar = None;
         }
         // A pipe that was closed must not undo what was ingested.
-        let _nobody_listens = output.one(ingested, text);
+        if !output.is_csv() {
+            let _nobody_listens = output.one(ingested, text);
+        }
     };
-    match &args.direct {
-        None => drop(engine.ingest(&args.sources, &on_start, &on_done).await?),
-        Some(direct) => match as_sources(direct) {
-            Some(sources) => drop(engine.ingest(&sources, &on_start, &on_done).await?),
-            None => on_done(&engine.ingest_files(&direct_source(direct, &engine)?, &on_start).await?),
-        },
+    let sources = args.direct.as_ref().map_or(Some(args.sources.clone()), as_sources);
+    let all = match (sources, &args.direct) {
+        (None, Some(direct)) => {
+            let source = direct_source(direct)?;
+            let ingested = engine.ingest_files(&source, &on_start).await?;
+            on_done(&ingested);
+            vec![ingested]
+        }
+        (sources, _) => engine.ingest(&sources.unwrap_or_default(), &on_start, &on_done).await?,
+    };
+    if output.is_csv() {
+        output.list(&all, |_| String::new())?;
     }
     Ok(Outcome::Done)
 }
@@ -168,7 +176,7 @@ fn as_sources(direct: &Direct) -> Option<Vec<String>> {
     files.keys.is_empty().then(sources)
 }
 
-fn direct_source(direct: &Direct, _engine: &Engine) -> Result<DirectSource> {
+fn direct_source(direct: &Direct) -> Result<DirectSource> {
     let (files, events) = match direct {
         Direct::Profiles(files) => (files, None),
         Direct::Events(events) => {

@@ -39,6 +39,11 @@ impl Output {
         self.root = Some(root.to_path_buf());
     }
 
+    /// Whether results are a header and lines, and so all of one kind.
+    pub fn is_csv(&self) -> bool {
+        self.format == OutputFormat::Csv
+    }
+
     /// Whether results are for people.
     pub fn is_table(&self) -> bool {
         self.format == OutputFormat::Table
@@ -93,13 +98,19 @@ impl Output {
     fn csv(&self, rows: &[Value]) -> Result<()> {
         let mut writer = csv::Writer::from_writer(Vec::new());
         let failed = |e: csv::Error| Error::internal(format!("csv: {e}"));
-        if let Some(Value::Object(first)) = rows.first() {
-            writer.write_record(first.keys()).map_err(failed)?;
-        }
-        for row in rows {
-            if let Value::Object(row) = row {
-                writer.write_record(row.values().map(plain)).map_err(failed)?;
+        // Fields that are absent where there is nothing to say are empty here.
+        let mut names: Vec<&String> = Vec::new();
+        for name in rows.iter().filter_map(Value::as_object).flat_map(Map::keys) {
+            if !names.contains(&name) {
+                names.push(name);
             }
+        }
+        if !names.is_empty() {
+            writer.write_record(&names).map_err(failed)?;
+        }
+        for row in rows.iter().filter_map(Value::as_object) {
+            let values = names.iter().map(|name| row.get(*name).map(plain).unwrap_or_default());
+            writer.write_record(values).map_err(failed)?;
         }
         let bytes = writer.into_inner().map_err(|e| Error::internal(format!("csv: {e}")))?;
         self.write_bytes(&bytes)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::{Error, Result, nearest};
-use crate::ingest::spec::{EventName, Key, Rows, SourceSpec, check_keys};
+use crate::ingest::spec::{EventName, FILES, Key, Rows, SourceSpec, check_keys};
 use crate::ingest::{Context, Ingested, ingest};
 use crate::project::config::RejectsMax;
 use crate::source::{Progress, ReadOptions};
@@ -98,7 +98,6 @@ impl Engine {
         }
         let keys = direct.keys.iter().map(|k| Key::parse(k)).collect::<Result<Vec<_>>>()?;
         check_keys(&keys)?;
-        let quoted = direct.files.iter().map(|f| format!("SELECT * FROM '{}'", f.replace('\'', "''")));
         let (name, rows) = match &direct.events {
             None => ("profiles", Rows::Profiles),
             Some((time, event)) => {
@@ -112,7 +111,8 @@ impl Engine {
         Ok(SourceSpec {
             name: name.to_owned(),
             file: PathBuf::from("the command line"),
-            sql: quoted.collect::<Vec<_>>().join(" UNION ALL "),
+            sql: format!("SELECT * FROM {FILES}"),
+            files: direct.files.clone(),
             rows,
             keys,
             options,

@@ -8,12 +8,13 @@ use serde::Serialize;
 
 use crate::audience::catalog::State;
 use crate::audience::history::history;
-use crate::audience::{Catalog, HistoryEntry};
+use crate::audience::{Catalog, HistoryEntry, Status};
 use crate::error::Result;
 use crate::model::{AsOf, TableName};
 use crate::project::SqlFile;
 use crate::query::Session;
 use crate::segment::{Graph, Parsed, Planned};
+use crate::store::Store;
 
 use super::open::Engine;
 
@@ -144,14 +145,12 @@ impl Engine {
     }
 
     async fn catalog(&self) -> Result<Catalog> {
-        match self.opened().await {
-            Ok((store, snapshot)) => {
-                let session = Session::over(&store, &snapshot, self.limits, self.now)?;
-                Catalog::load(&session).await
-            }
-            Err(error) if error.message().starts_with("there is no store") => Ok(Catalog::default()),
-            Err(error) => Err(error),
-        }
+        let Some(store) = Store::find(self.location()?).await? else {
+            return Ok(Catalog::default());
+        };
+        let snapshot = store.snapshot().await?;
+        let session = Session::over(&store, &snapshot, self.limits, self.now)?;
+        Catalog::load(&session).await
     }
 
     /// How many profiles `what` has now: a segment's name, a query that returns `profile_id`, or a
@@ -244,7 +243,7 @@ impl Engine {
 fn listing(file: &SqlFile, catalog: &Catalog) -> Listing {
     let state = catalog.get(file.name.as_str());
     let changed = |s: &State| {
-        s.membership_build.is_some() && s.definition != crate::segment::parse::definition(&file.text)
+        matches!(s.status, Status::Built | Status::Reused) && s.definition != crate::segment::parse::definition(&file.text)
     };
     let status = match state {
         None => "unbuilt",

@@ -88,7 +88,7 @@ impl Engine {
         &self.project.root
     }
 
-    fn location(&self) -> Result<Location> {
+    pub(super) fn location(&self) -> Result<Location> {
         let store = &self.project.config.store;
         Location::parse(&store.location, &self.project.root, &self.storage)
     }

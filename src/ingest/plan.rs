@@ -13,7 +13,7 @@ use crate::query::{Plan, Session};
 use crate::source::{Rejects, SourceFile, SourceTable, digest, resolve};
 
 use super::Context;
-use super::spec::{Rows, SourceSpec};
+use super::spec::{FILES, Rows, SourceSpec};
 
 /// A source's query over what is new, and what to remember once it is in.
 #[derive(Debug)]
@@ -82,11 +82,14 @@ fn patterns(context: &Context<'_>, session: &Session, spec: &SourceSpec) -> Resu
         if reference.schema.is_some() || own {
             continue;
         }
-        let files = resolve(&reference.table, context.base)
-            .map_err(|e| e.at(&spec.file, None, None))?
-            .into_iter()
-            .map(|file| digest(&file).map(|digest| (file, digest)))
-            .collect::<Result<Vec<_>>>()?;
+        let own = (reference.table == FILES).then_some(&spec.files[..]).filter(|f| !f.is_empty());
+        let mut files = Vec::new();
+        for pattern in own.unwrap_or(std::slice::from_ref(&reference.table)) {
+            let found = resolve(pattern, context.base).map_err(|e| e.at(&spec.file, None, None))?;
+            for file in found {
+                files.push((file.clone(), digest(&file)?));
+            }
+        }
         patterns.push(Pattern { text: reference.table, files });
     }
     if patterns.is_empty() {
@@ -125,13 +128,22 @@ impl Memory<'_> {
         self.context.store.transaction(self.context.snapshot.table(table)?, app_id).await
     }
 
-    /// Profiles are upserted, so a source with another definition may read its files again. Events
-    /// would be there twice, so a file's events are those of its first ingest.
+    fn is_events(&self) -> bool {
+        matches!(self.spec.rows, Rows::Events { .. })
+    }
+
+    /// What says that a file's events are in the store.
     fn content_id(&self, digest: &str) -> String {
+        format!("throng/{}/{digest}", self.spec.name)
+    }
+
+    /// What says which content a path had last. Profiles are upserted, so a source with another
+    /// definition reads its files again; events would be there twice.
+    fn path_id(&self, path: &str) -> String {
         let name = &self.spec.name;
         match self.spec.rows {
-            Rows::Profiles => format!("throng/{name}/{}/{digest}", self.spec.definition()),
-            Rows::Events { .. } => format!("throng/{name}/{digest}"),
+            Rows::Profiles => format!("throng/{name}/{}/path/{path}", self.spec.definition()),
+            Rows::Events { .. } => format!("throng/{name}/path/{path}"),
         }
     }
 
@@ -140,16 +152,20 @@ impl Memory<'_> {
         let mut transactions = Vec::new();
         let mut new: Vec<(SourceFile, String)> = Vec::new();
         for (file, digest) in files.drain(..) {
-            let content = self.content_id(&digest);
-            if new.iter().any(|(_, d)| *d == digest) || self.recall(&content).await?.is_some() {
+            let (content, path) = (self.content_id(&digest), self.path_id(&file.shown));
+            let last = self.recall(&path).await?;
+            if last == Some(short(&digest)) || new.iter().any(|(_, d)| *d == digest) {
                 continue;
             }
-            let path = format!("throng/{}/path/{}", self.spec.name, file.shown);
-            let is_event = matches!(self.spec.rows, Rows::Events { .. });
-            if is_event && self.recall(&path).await?.is_some_and(|known| known != short(&digest)) {
-                return Err(changed_file(Path::new(&file.shown)));
+            if self.is_events() {
+                if self.recall(&content).await?.is_some() {
+                    continue;
+                }
+                if last.is_some() {
+                    return Err(changed_file(Path::new(&file.shown)));
+                }
+                transactions.push((content, 1));
             }
-            transactions.push((content, 1));
             transactions.push((path, short(&digest)));
             new.push((file, digest));
         }
@@ -160,28 +176,38 @@ impl Memory<'_> {
     /// The files of a source whose rows have no file of their own count as one.
     async fn all_or_nothing(&self, patterns: &[Pattern]) -> Result<Vec<(String, i64)>> {
         let mut hasher = blake3::Hasher::new();
-        for pattern in patterns {
-            for (_, digest) in &pattern.files {
-                hasher.update(digest.as_bytes());
-            }
+        let files = || patterns.iter().flat_map(|p| &p.files);
+        for (_, digest) in files() {
+            hasher.update(digest.as_bytes());
         }
         let digest = hasher.finalize().to_hex().to_string();
-        let content = self.content_id(&digest);
-        if self.recall(&content).await?.is_some() {
+        let whole = self.path_id("*");
+        let last = self.recall(&whole).await?;
+        if last == Some(short(&digest)) {
             return Ok(Vec::new());
         }
-        let whole = format!("throng/{}/whole", self.spec.name);
-        let is_event = matches!(self.spec.rows, Rows::Events { .. });
-        if is_event && self.recall(&whole).await?.is_some() {
-            return Err(Error::input(format!(
-                "the files of source {} changed, and its rows come from several files at once, so \
-                 that its new events cannot be told from the old ones",
-                self.spec.name
-            ))
-            .at(&self.spec.file, None, None)
-            .with_hint("make it a plain SELECT over one set of files, or give it another name"));
+        let mut transactions = vec![(whole, short(&digest))];
+        if self.is_events() {
+            let mut known = last.is_some();
+            for (_, digest) in files() {
+                known |= self.recall(&self.content_id(digest)).await?.is_some();
+                transactions.push((self.content_id(digest), 1));
+            }
+            if known {
+                return Err(self.inseparable());
+            }
         }
-        Ok(vec![(content, 1), (whole, short(&digest))])
+        Ok(transactions)
+    }
+
+    fn inseparable(&self) -> Error {
+        Error::input(format!(
+            "some files of source {} were ingested before, and its rows do not come from one file \
+             each, so that new events cannot be told from old ones",
+            self.spec.name
+        ))
+        .at(&self.spec.file, None, None)
+        .with_hint("make it a plain SELECT over one set of files, or give it another name")
     }
 }
 

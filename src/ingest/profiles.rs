@@ -48,6 +48,13 @@ struct Shape {
     grew: bool,
 }
 
+impl Shape {
+    /// The column that holds the first key.
+    fn first_key(&self) -> &str {
+        self.schema.field(1).name()
+    }
+}
+
 impl Work<'_> {
     pub(super) async fn run(
         &self,
@@ -157,7 +164,7 @@ impl Work<'_> {
             let existing = self.existing(shard, &table.schema).await?;
             let files = table.files.iter().filter(|f| f.folder() == folder).cloned();
             change.table(TableName::Profiles).removed.extend(files);
-            merge(&conform(&existing, &shape.target)?, &incoming, &shape.target)?
+            merge(&conform(&existing, &shape.target)?, &incoming, &shape.target, shape.first_key())?
         };
         let file = put(self.context, &folder, merged).await?;
         change.table(TableName::Profiles).added.push(file);
@@ -211,8 +218,14 @@ fn last_of_each(batch: &RecordBatch) -> Result<RecordBatch> {
     take_record_batch(batch, &rows).map_err(|e| Error::internal(format!("profiles: {e}")))
 }
 
-/// `existing` with the rows of `incoming` laid over it; both are by profile, without duplicates.
-fn merge(existing: &RecordBatch, incoming: &RecordBatch, target: &SchemaRef) -> Result<RecordBatch> {
+/// `existing` with the rows of `incoming` laid over it; both are by profile, without duplicates. A row
+/// that was found by a further key has no first key, and takes none away.
+fn merge(
+    existing: &RecordBatch,
+    incoming: &RecordBatch,
+    target: &SchemaRef,
+    first_key: &str,
+) -> Result<RecordBatch> {
     const OLD: usize = 0;
     const NEW: usize = 1;
     let rows = |batch: &RecordBatch| -> BTreeMap<i32, usize> {
@@ -230,11 +243,14 @@ fn merge(existing: &RecordBatch, incoming: &RecordBatch, target: &SchemaRef) -> 
             Some(column) => (Arc::clone(column), true),
             None => (new_null_array(field.data_type(), incoming.num_rows()), false),
         };
+        let stays = |row: usize| {
+            !is_brought || (field.name() == first_key && brought.is_null(row))
+        };
         let places: Vec<(usize, usize)> = ids
             .iter()
             .map(|id| match (old.get(id), new.get(id)) {
                 (Some(row), None) => (OLD, *row),
-                (Some(row), Some(_)) if !is_brought => (OLD, *row),
+                (Some(row), Some(brought)) if stays(*brought) => (OLD, *row),
                 (_, Some(row)) => (NEW, *row),
                 (None, None) => (OLD, 0),
             })

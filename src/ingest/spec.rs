@@ -8,6 +8,9 @@ use crate::project::SqlFile;
 use crate::project::config::RejectsMax;
 use crate::source::ReadOptions;
 
+/// The table that stands for [`SourceSpec::files`].
+pub const FILES: &str = "files";
+
 /// A source, ready to be planned.
 #[derive(Debug, Clone)]
 pub struct SourceSpec {
@@ -17,6 +20,9 @@ pub struct SourceSpec {
     pub file: PathBuf,
     /// The query over its files.
     pub sql: String,
+    /// The patterns of the files that the table [`FILES`] of its query stands for, where they are not
+    /// written in the query itself.
+    pub files: Vec<String>,
     /// What its rows become.
     pub rows: Rows,
     /// Who its rows are about; the first key that has a value decides.
@@ -119,6 +125,7 @@ impl SourceSpec {
             name: file.name.to_string(),
             file: file.path.clone(),
             sql: file.text.clone(),
+            files: Vec::new(),
             rows,
             keys: parse_keys(keys).map_err(fault("keys"))?,
             options,

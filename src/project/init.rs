@@ -17,8 +17,8 @@ const CONFIG: &str = r#"# A Throng project. Everything here has a default; the c
 
 [limits]
 # threads = 4        # all cores
-# memory = "2GB"     # for queries and ingest
-# rejects = "1%"     # rows an ingest may reject before it fails: a share or a number
+# memory = "4GB"     # for queries and ingest; 2 GiB without it
+# rejects = "5%"     # rows an ingest may reject before it fails; 1% or 100 rows without it
 "#;
 
 const CUSTOMERS: &str = "\

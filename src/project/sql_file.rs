@@ -96,6 +96,10 @@ fn collect(folder: &Path, paths: &mut Vec<PathBuf>) -> Result<()> {
     };
     for entry in entries {
         let path = entry.map_err(|e| Error::io("read", folder, e))?.path();
+        let hidden = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
+        if hidden {
+            continue;
+        }
         if path.is_dir() {
             collect(&path, paths)?;
         } else if path.extension().is_some_and(|e| e == "sql") {

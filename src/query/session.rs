@@ -116,7 +116,8 @@ impl Session {
             .map_err(|e| Error::internal(format!("segment {name} cannot be registered: {e}")))
     }
 
-    /// Makes a source's files the table that is written `'pattern'` in its SQL.
+    /// Makes a source's files the table that is written `'pattern'` in its SQL, in place of earlier
+    /// ones.
     pub fn define_files(
         &self,
         pattern: &str,
@@ -124,7 +125,11 @@ impl Session {
         rejects: Arc<Rejects>,
         progress: Arc<Progress>,
     ) -> Result<()> {
-        self.register(pattern, Arc::new(FilesTable::new(table, rejects, progress)))
+        let files = FilesTable::new(table, rejects, progress);
+        self.context
+            .deregister_table(TableReference::bare(pattern))
+            .map_err(|e| Error::internal(format!("{pattern} cannot be replaced: {e}")))?;
+        self.register(pattern, Arc::new(files))
     }
 
     /// The names of the tables that `sql` reads, as `schema.table` or `table`.

@@ -88,7 +88,7 @@ pub(super) async fn create(location: &Location, shard: ShardSize, now: AsOf) -> 
     let mut tables = BTreeMap::new();
     for table in TableName::ALL {
         let actions = creation(table, now)?;
-        tables.insert(table, TableState { version: 0, actions });
+        tables.insert(table, TableState { version: 0, data_version: 0, actions });
     }
     let record = Record {
         format: FORMAT,
@@ -208,6 +208,9 @@ fn next_record(base: &StoreSnapshot, newest: &Record, change: &Change) -> Result
             .get_mut(name)
             .ok_or_else(|| Error::internal(format!("the store log names no table {name}")))?;
         state.version += 1;
+        if !table_change.rearranges {
+            state.data_version = state.version;
+        }
         state.actions = actions(base.table(*name)?, table_change, &change.operation, change.now)?;
     }
     Ok(Record {

@@ -68,19 +68,19 @@ pub struct Encoded {
 pub fn encode(schema: &SchemaRef, batches: &[RecordBatch], layout: FileLayout) -> Result<Encoded> {
     let failed = |e| Error::internal(format!("a Parquet file cannot be written: {e}"));
     let properties = properties(schema, layout);
+    let mut bytes = Vec::new();
     let mut writer =
-        ArrowWriter::try_new(Vec::new(), SchemaRef::clone(schema), Some(properties)).map_err(failed)?;
+        ArrowWriter::try_new(&mut bytes, SchemaRef::clone(schema), Some(properties)).map_err(failed)?;
     for batch in batches {
         writer.write(batch).map_err(failed)?;
     }
-    let metadata = writer.finish().map_err(failed)?;
+    let metadata = writer.close().map_err(failed)?;
     let stats = FileStats::of_parquet(schema, &metadata)?;
-    let bytes = Bytes::from(writer.into_inner().map_err(failed)?);
     let mut tags = BTreeMap::new();
     if !layout.sorted_by.is_empty() {
         tags.insert("sorted".to_owned(), layout.sorted_by.join(","));
     }
-    Ok(Encoded { bytes, stats, tags })
+    Ok(Encoded { bytes: bytes.into(), stats, tags })
 }
 
 /// `batches` as a Parquet file for others to read: in the order they have, with default settings.

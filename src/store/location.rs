@@ -26,20 +26,28 @@ impl Location {
     /// variables that other tools use (`AWS_REGION`, ...).
     ///
     /// # Errors
-    /// Where the URL is of a kind this build does not know, or the folder cannot be made.
+    /// Where the URL is of a kind this build does not know.
     pub fn parse(text: &str, base: &FsPath, options: &[(String, String)]) -> Result<Self> {
         let url = if text.contains("://") {
             Url::parse(text).map_err(|e| Error::input(format!("{text} is no URL: {e}")))?
         } else {
-            let path = base.join(text);
-            std::fs::create_dir_all(&path).map_err(|e| unwritable(&path, e))?;
-            let path = path.canonicalize().map_err(|e| Error::io("find", &path, e))?;
+            let path = std::path::absolute(base.join(text))
+                .map_err(|e| Error::io("find", FsPath::new(text), e))?;
             Url::from_directory_path(&path)
                 .map_err(|()| Error::input(format!("{} is no path", path.display())))?
         };
         let (root, prefix) = object_store::parse_url_opts(&url, options.iter().cloned())
             .map_err(|e| unknown_scheme(text, &e))?;
         Ok(Self { shown: text.to_owned(), url, root: Arc::from(root), prefix })
+    }
+
+    /// Makes the folder, where the place is one on this disk.
+    ///
+    /// # Errors
+    /// Where that cannot be done.
+    pub fn make_folder(&self) -> Result<()> {
+        let Ok(path) = self.url.to_file_path() else { return Ok(()) };
+        std::fs::create_dir_all(&path).map_err(|e| unwritable(&path, e))
     }
 
     /// The place as the user wrote it.

@@ -85,6 +85,7 @@ impl Store {
     /// # Errors
     /// Where the place cannot be written, or holds a store of a newer format.
     pub async fn open_or_create(location: Location, shard: ShardSize, now: AsOf) -> Result<Self> {
+        location.make_folder()?;
         let store = Self { location };
         if record::latest(&store.location).await?.is_none() {
             change::create(&store.location, shard, now).await?;
@@ -97,11 +98,19 @@ impl Store {
     /// # Errors
     /// Where there is none, or one of a newer format.
     pub async fn open(location: Location) -> Result<Self> {
-        if record::latest(&location).await?.is_none() {
-            return Err(Error::input(format!("there is no store at {}", location.shown()))
-                .with_hint("run `throng ingest` first, or `throng demo` to see one made"));
-        }
-        Ok(Self { location })
+        let shown = location.shown().to_owned();
+        Self::find(location).await?.ok_or_else(|| {
+            Error::input(format!("there is no store at {shown}"))
+                .with_hint("run `throng ingest` first, or `throng demo` to see one made")
+        })
+    }
+
+    /// The store at `location`, if there is one.
+    ///
+    /// # Errors
+    /// Where it has a newer format, or cannot be read.
+    pub async fn find(location: Location) -> Result<Option<Self>> {
+        Ok(record::latest(&location).await?.map(|_| Self { location }))
     }
 
     /// The newest consistent version of all tables; finishes a commit that a killed process left

@@ -44,6 +44,9 @@ pub struct Record {
 pub struct TableState {
     /// The Delta version.
     pub version: u64,
+    /// The last version that changed rows: laying them out anew does not.
+    #[serde(default)]
+    pub data_version: u64,
     /// The lines of the Delta commit, empty where the table did not change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub actions: Vec<String>,

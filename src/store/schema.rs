@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, new_null_array};
+use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch, new_null_array};
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, Schema, SchemaRef, TimeUnit};
 use arrow::util::display::FormatOptions;
 
 use crate::error::{Error, Result};
@@ -157,26 +157,39 @@ fn kept_field(field: &Field, what: &str) -> Result<Field> {
 /// decimals and floats; text fits text alone.
 fn check_fits(own: &Field, incoming: &Field, what: &str) -> Result<()> {
     let kept = kept_type(incoming.data_type());
+    // Text that holds nothing and numbers that are whole fit too: files that were exported on a quiet
+    // day look like that. Their values are checked when they are cast.
     let fits = incoming.data_type() == &DataType::Null
+        || kept == Some(DataType::Utf8)
         || kept.as_ref().is_some_and(|kept| fits(own.data_type(), kept));
     if fits {
         return Ok(());
     }
-    Err(Error::input(format!(
-        "{what}: column \"{}\" was {} in the store and comes as {} now",
+    Err(changed_type(own, incoming.data_type()).in_context(what))
+}
+
+fn changed_type(own: &Field, incoming: &DataType) -> Error {
+    Error::input(format!(
+        "column \"{}\" was {} in the store and comes as {incoming} now",
         own.name(),
-        own.data_type(),
-        incoming.data_type()
+        own.data_type()
     ))
     .with_hint(format!(
         "cast it in the source's SQL: CAST(\"{}\" AS ...), or give it another name",
         own.name()
-    )))
+    ))
+}
+
+/// Whether all floats of `column` are whole numbers, or nothing.
+fn is_whole(column: &ArrayRef) -> Result<bool> {
+    let floats = arrow::compute::cast(column, &DataType::Float64)
+        .map_err(|e| Error::internal(format!("floats: {e}")))?;
+    Ok(floats.as_primitive::<Float64Type>().iter().flatten().all(|v| v.fract() == 0.0))
 }
 
 fn fits(own: &DataType, kept: &DataType) -> bool {
     own == kept
-        || (own.is_integer() && kept.is_integer())
+        || (own.is_integer() && (kept.is_integer() || kept.is_floating()))
         || (own.is_floating() && kept.is_numeric())
         || (matches!(own, DataType::Decimal128(..)) && (kept.is_integer() || kept.is_decimal()))
         || match (own, kept) {
@@ -205,6 +218,17 @@ pub fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
 fn conform_column(column: &ArrayRef, field: &Field) -> Result<ArrayRef> {
     if column.data_type() == field.data_type() {
         return Ok(Arc::clone(column));
+    }
+    if column.null_count() == column.len() {
+        return Ok(new_null_array(field.data_type(), column.len()));
+    }
+    let is_text = |t: &DataType| kept_type(t) == Some(DataType::Utf8);
+    if is_text(column.data_type()) && !is_text(field.data_type()) {
+        return Err(changed_type(field, column.data_type()));
+    }
+    if column.data_type().is_floating() && field.data_type().is_integer() && !is_whole(column)? {
+        return Err(changed_type(field, column.data_type())
+            .with_hint(format!("say from the start that it has fractions: -- types: {} double", field.name())));
     }
     let options = CastOptions { safe: false, format_options: FormatOptions::default() };
     cast_with_options(column, field.data_type(), &options).map_err(|e| {

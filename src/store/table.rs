@@ -7,6 +7,8 @@ use arrow::datatypes::{Schema, SchemaRef};
 use deltalake::kernel::engine::arrow_conversion::TryIntoArrow as _;
 use deltalake::kernel::{Add, EagerSnapshot};
 use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
+use deltalake::table::state::DeltaTableState;
+use futures::TryStreamExt as _;
 use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
 use uuid::Uuid;
@@ -104,6 +106,21 @@ impl TableSnapshot {
     /// Bytes of all files.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|f| f.size).sum()
+    }
+
+    /// When each file that left the table did so, in milliseconds since 1970, by path.
+    pub(super) async fn removal_times(&self, location: &Location) -> Result<BTreeMap<String, i64>> {
+        let log = log_store(location, self.name)?;
+        let state = DeltaTableState::new(self.delta.clone());
+        let views: Vec<_> = state
+            .all_tombstones(log.as_ref())
+            .try_collect()
+            .await
+            .map_err(|e| unreadable(self.name, &e))?;
+        let time = |v: &deltalake::kernel::TombstoneView| {
+            Some((v.path().into_owned(), v.deletion_timestamp()?))
+        };
+        Ok(views.iter().filter_map(time).collect())
     }
 
     pub(super) async fn transaction(&self, location: &Location, app_id: &str) -> Result<Option<i64>> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta};
 use futures::TryStreamExt as _;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore as _, ObjectStoreExt as _};
@@ -69,6 +69,15 @@ async fn unneeded(
     let log = folder.clone().join("_delta_log");
     let mut objects = list(store.location(), &folder).await?;
     objects.retain(|o| !needed.contains(&o.location) && !o.location.prefix_matches(&log));
+    // A file counts as old from the moment it was replaced: somebody may just be reading it.
+    let removed = snapshot.table(table)?.removal_times(store.location()).await?;
+    for object in &mut objects {
+        let name = object.location.as_ref().strip_prefix(folder.as_ref());
+        let removed = name.and_then(|name| removed.get(name.trim_start_matches('/')));
+        if let Some(time) = removed.copied().and_then(DateTime::from_timestamp_millis) {
+            object.last_modified = object.last_modified.max(time);
+        }
+    }
     Ok(objects)
 }
 
