@@ -29,7 +29,7 @@ pub struct ExportArgs {
     to: PathBuf,
     /// csv, ndjson, parquet, arrow, roaring or roaring64
     #[arg(long = "as", value_name = "FORMAT")]
-    format: String,
+    file_format: String,
     /// Which ids: profile_id, or a namespace such as user_id or email
     #[arg(long, default_value = "profile_id", value_name = "profile_id|NAMESPACE")]
     ids: String,
@@ -41,7 +41,7 @@ pub(super) async fn run(args: &ExportArgs, global: &Global, output: &mut Output)
     let request = ExportRequest {
         name: args.name.clone(),
         to: args.to.clone(),
-        format: ExportFormat::parse(&args.format)?,
+        format: ExportFormat::parse(&args.file_format)?,
         ids: Ids::parse(&args.ids)?,
     };
     let exported = engine.export(&request).await?;
