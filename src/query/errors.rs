@@ -135,7 +135,7 @@ impl Sql<'_> {
                 None => error.with_hint("the tables are profiles, events, identifiers and segments.NAME"),
             };
         }
-        let message = diagnostic.map_or_else(|| plain(&text), |d| d.message.clone());
+        let message = diagnostic.map_or_else(|| plain(&text), described);
         let mut error = self.place(Error::input(message), diagnostic.and_then(position));
         for help in diagnostic.iter().flat_map(|d| &d.helps) {
             error = error.with_hint(help.message.clone());
@@ -182,7 +182,17 @@ fn root(error: &DataFusionError) -> &DataFusionError {
 }
 
 fn position(diagnostic: &Diagnostic) -> Option<Position> {
-    diagnostic.span.map(|span| (span.start.line, span.start.column))
+    let noted = || diagnostic.notes.iter().find_map(|note| note.span);
+    diagnostic.span.or_else(noted).map(|span| (span.start.line, span.start.column))
+}
+
+/// The message with its notes, which say the types of operands.
+fn described(diagnostic: &Diagnostic) -> String {
+    let notes = diagnostic.notes.iter().map(|n| n.message.trim_start_matches("has type "));
+    match notes.collect::<Vec<_>>().join(", ") {
+        notes if notes.is_empty() => diagnostic.message.clone(),
+        notes => format!("{}: {notes}", diagnostic.message),
+    }
 }
 
 /// The message and the position of a parser's `... at Line: 3, Column: 9`.
