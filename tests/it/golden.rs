@@ -46,9 +46,13 @@ fn transcript(run: &Run) -> String {
     text
 }
 
-/// `line` without the time at its end, and the blanks before it: `12 ms`, `3.4 s`.
+/// `line` without the time at its end, and the blanks before it: `12 ms`, `3.4 s`. A column of times is
+/// as wide as the longest of them, so its header moves too.
 fn timeless(line: &str) -> String {
     let line = line.trim_end();
+    if let Some(header) = line.strip_suffix(" time") {
+        return format!("{} time", header.trim_end());
+    }
     let timed = line.strip_suffix(" ms").or_else(|| line.strip_suffix(" s"));
     let Some(rest) = timed else { return line.to_owned() };
     let number = rest.rfind(|c: char| !c.is_ascii_digit() && c != '.').map_or(0, |at| at + 1);
@@ -63,6 +67,7 @@ fn timeless(line: &str) -> String {
 fn times_are_blanked() {
     assert_eq!(timeless("vip  built  3  +3       12 ms"), "vip  built  3  +3 TIME");
     assert_eq!(timeless("build 1: 1 built in 1.2 s"), "build 1: 1 built in TIME");
+    assert_eq!(timeless("segment  exited   time"), "segment  exited time");
     assert_eq!(timeless("segments"), "segments");
 }
 

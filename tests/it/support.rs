@@ -96,7 +96,7 @@ impl Project {
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_throng"));
         command.args(args).current_dir(self.root()).stdin(Stdio::null());
-        command.env_remove("COLUMNS").env("NO_COLOR", "1");
+        command.env_remove("COLUMNS").env("NO_COLOR", "1").env("RUST_BACKTRACE", "0");
         command
     }
 
