@@ -1,5 +1,6 @@
 //! Bad input: what is wrong is named, with its place and what to do, and the store stays as it was.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -95,8 +96,10 @@ fn a_misspelt_segment() {
 fn a_type_mismatch() {
     let error = segment_error("SELECT profile_id FROM events\nWHERE amount > INTERVAL '3 days'");
     assert_eq!((&error["kind"], &error["file"]), (&json!("input"), &json!("sql/segments/bad.sql")));
-    let message = error["message"].as_str().expect("text");
-    assert!(message.contains("Float64") && message.contains("Interval"), "{error:#}");
+    assert_eq!(
+        error["message"],
+        "expressions have incompatible types: Float64 and Interval(MonthDayNano)"
+    );
 }
 
 #[test]
@@ -475,6 +478,7 @@ struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     /// Mounts `size` at `project/store`; nothing where this machine does not let us.
+    #[expect(clippy::print_stdout, reason = "a skipped test says so")]
     fn mount(project: &Project, size: &str) -> Option<Self> {
         let place = project.path("store");
         std::fs::create_dir_all(&place).expect("a folder");
@@ -507,12 +511,12 @@ fn noise(rows: u64) -> String {
     let mut text = String::from("user_id,ts,event,note\n");
     let mut state = 1_u64;
     for row in 0..rows {
-        text.push_str(&format!("u{row},2026-10-01 10:00:00,x,"));
+        write!(text, "u{row},2026-10-01 10:00:00,x,").expect("text grows");
         for _ in 0..12 {
             state = state
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1_442_695_040_888_963_407);
-            text.push_str(&format!("{:016x}", state ^ (state >> 29)));
+            write!(text, "{:016x}", state ^ (state >> 29)).expect("text grows");
         }
         text.push('\n');
     }

@@ -88,6 +88,10 @@ fn a_killed_command_leaves_the_last_commit_and_can_be_done_again() {
         if round % 3 == 0 {
             kill_a_build(&project, Duration::from_micros(dice.throw(build_micros)));
         }
+        if round % 5 == 2 {
+            killed(&project, &["optimize"], Duration::from_micros(dice.throw(2 * build_micros)));
+            assert_eq!(rows(&project), expected, "round {round}");
+        }
     }
     assert_eq!(
         project.number("SELECT count(DISTINCT profile_id) FROM profiles"),
@@ -184,7 +188,9 @@ fn a_commit_whose_second_half_is_missing_is_finished() {
             paths.iter().map(|p| std::fs::read(p).expect("a commit")).collect();
         assert_eq!(found, bytes);
     }
-    paths.iter().for_each(|path| std::fs::remove_file(path).expect("removed"));
+    for path in &paths {
+        std::fs::remove_file(path).expect("removed");
+    }
     assert_eq!(project.json(&ingest_args("e.csv"))["already_ingested"], true);
     assert_eq!(project.status(), after);
 }

@@ -42,8 +42,7 @@ fn transcript(run: &Run) -> String {
         text.push_str(&timeless(line));
         text.push('\n');
     }
-    text.push_str(&format!("exit {}\n\n", run.code.unwrap_or(-1)));
-    text
+    text + &format!("exit {}\n\n", run.code.unwrap_or(-1))
 }
 
 /// `line` without the time at its end, and the blanks before it: `12 ms`, `3.4 s`. A column of times is

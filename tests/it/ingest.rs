@@ -43,6 +43,17 @@ fn ids_are_given_out_in_order_of_first_appearance() {
 }
 
 #[test]
+fn files_are_read_in_the_order_they_are_named() {
+    let project = Project::new();
+    project.write("a.csv", "user_id,n\nann,1\nbob,1\n");
+    project.write("b.csv", "user_id,n\nbob,2\nzoe,2\n");
+    let args = ["ingest", "profiles", "b.csv", "a.csv", "--key", "user_id"];
+    assert_eq!(project.json(&args)["files"], 2);
+    let all = project.csv("SELECT profile_id, user_id, n FROM profiles ORDER BY 1");
+    assert_eq!(all, ["0,bob,1", "1,zoe,2", "2,ann,1"]);
+}
+
+#[test]
 fn the_same_input_gives_the_same_ids() {
     let ids = |_: u32| {
         let project = Project::with_shop();
@@ -433,7 +444,7 @@ fn a_changed_profile_source_reads_its_files_again() {
         project.write(
             "sql/sources/people.sql",
             format!("-- kind: profiles\n-- keys: user_id\n{sql}\n"),
-        )
+        );
     };
     source("SELECT * FROM 'c.csv'");
     project.ok(&["ingest"]);

@@ -89,7 +89,9 @@ fn ingest_says_what_it_did() {
         "already_ingested",
         "elapsed_ms",
     ];
-    lines.iter().for_each(|line| has_fields(line, &fields));
+    for line in &lines {
+        has_fields(line, &fields);
+    }
     let [customers, orders] = &lines[..] else { panic!("{run:#?}") };
     assert_eq!(customers["source"], "customers");
     assert_eq!((&customers["rows"], &customers["profiles_new"]), (&json!(3), &json!(3)));
@@ -142,7 +144,9 @@ fn ls_and_show_describe_segments() {
     project.ok(&["build", "--as-of", "2026-11-01"]);
     let Value::Array(listed) = project.json(&["ls"]) else { panic!("no list") };
     let fields = ["name", "members", "build", "as_of", "status", "tags", "description"];
-    listed.iter().for_each(|segment| has_fields(segment, &fields));
+    for segment in &listed {
+        has_fields(segment, &fields);
+    }
     assert_eq!(
         listed[1],
         json!({
@@ -207,9 +211,9 @@ fn history_lists_builds_last_first() {
     let Value::Array(entries) = project.json(&["history", "big_spenders"]) else {
         panic!("no list")
     };
-    entries.iter().for_each(|entry| {
-        has_fields(entry, &["build", "as_of", "status", "members", "definition"])
-    });
+    for entry in &entries {
+        has_fields(entry, &["build", "as_of", "status", "members", "definition"]);
+    }
     let builds: Vec<_> =
         entries.iter().map(|e| (&e["build"], &e["members"], &e["exited"])).collect();
     assert_eq!(builds, [(&json!(2), &json!(0), &json!(2)), (&json!(1), &json!(2), &json!(0))]);
@@ -228,6 +232,36 @@ fn history_is_csv_with_and_without_errors() {
     assert_eq!(widths.len(), 3, "{csv}");
     assert!(widths.iter().all(|w| *w == widths[0]), "{csv}");
     assert!(csv.lines().next().expect("a header").contains("error"), "{csv}");
+}
+
+#[test]
+fn every_result_is_csv_with_one_header() {
+    let project = started();
+    project.write(
+        "data/orders2.csv",
+        "customer_id,order_date,amount,product\nc1,,3,x\nc1,2026-01-01,3,x\n",
+    );
+    let verbs = [
+        &["ingest"][..],
+        &["build", "--as-of", "2026-11-01"],
+        &["ls"],
+        &["show", "win_back"],
+        &["count", "win_back"],
+        &["history", "win_back"],
+        &["test"],
+        &["status"],
+        &["optimize"],
+        &["vacuum"],
+        &["export", "win_back", "--to", "x.csv", "--as", "csv"],
+        &["init", "more"],
+    ];
+    for verb in verbs {
+        let run = project.ok(&[verb, &["--format", "csv"]].concat());
+        let mut reader = csv::Reader::from_reader(run.stdout.as_bytes());
+        let rows: Vec<_> =
+            reader.records().collect::<Result<_, _>>().expect("as many fields as names");
+        assert!(!rows.is_empty(), "{run:#?}");
+    }
 }
 
 #[test]
@@ -296,7 +330,9 @@ fn optimize_and_vacuum_change_no_answer() {
     ];
     let before = all.map(answer);
     let Value::Array(done) = project.json(&["optimize"]) else { panic!("no list") };
-    done.iter().for_each(|t| has_fields(t, &["table", "files_before", "files_after"]));
+    for table in &done {
+        has_fields(table, &["table", "files_before", "files_after"]);
+    }
     assert!(done.iter().any(|t| t["table"] == "identifiers" && t["files_after"] == 1), "{done:#?}");
     assert_eq!(all.map(answer), before);
     assert_eq!(project.json(&["optimize"]), json!([]));

@@ -432,7 +432,7 @@ async fn plain(data: &Path) -> BTreeMap<String, RoaringBitmap> {
     }
     let source =
         |name: &str| std::fs::read_to_string(sql.join("sources").join(name)).expect("a source");
-    register(&context, "profiles".into(), numbered(run(&context, &source("profiles.sql")).await));
+    register(&context, "profiles".into(), numbered(&run(&context, &source("profiles.sql")).await));
     let events = source("events.sql");
     let joined = format!(
         "SELECT p.profile_id, e.* FROM ({events}) AS e JOIN profiles AS p ON e.user_id = p.user_id"
@@ -483,8 +483,8 @@ fn register(context: &SessionContext, name: TableReference, batches: Vec<RecordB
 }
 
 /// `batches` with the row's number in front, as the `profile_id` that it will be given.
-fn numbered(batches: Vec<RecordBatch>) -> Vec<RecordBatch> {
-    let whole = concat_batches(&batches[0].schema(), &batches).expect("one batch");
+fn numbered(batches: &[RecordBatch]) -> Vec<RecordBatch> {
+    let whole = concat_batches(&batches[0].schema(), batches).expect("one batch");
     let rows = i32::try_from(whole.num_rows()).expect("few rows");
     let ids: ArrayRef = Arc::new(Int32Array::from_iter_values(0..rows));
     let schema = whole.schema();
