@@ -186,12 +186,12 @@ fn position(diagnostic: &Diagnostic) -> Option<Position> {
     diagnostic.span.or_else(noted).map(|span| (span.start.line, span.start.column))
 }
 
-/// The message with its notes, which say the types of operands.
+/// The message, with the types of operands that its notes tell.
 fn described(diagnostic: &Diagnostic) -> String {
-    let notes = diagnostic.notes.iter().map(|n| n.message.trim_start_matches("has type "));
-    match notes.collect::<Vec<_>>().join(", ") {
-        notes if notes.is_empty() => diagnostic.message.clone(),
-        notes => format!("{}: {notes}", diagnostic.message),
+    let types = diagnostic.notes.iter().filter_map(|n| n.message.strip_prefix("has type "));
+    match types.collect::<Vec<_>>().join(" and ") {
+        types if types.is_empty() => diagnostic.message.clone(),
+        types => format!("{}: {types}", diagnostic.message),
     }
 }
 
