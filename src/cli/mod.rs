@@ -93,9 +93,13 @@ fn run(cli: Cli, output: &mut Output) -> Result<Outcome> {
         .map_err(|e| Error::internal(format!("no threads: {e}")))?;
     // On a worker thread, since the main one has whatever stack the shell gave it.
     let mut task_output = output.clone();
-    let task = async move { dispatch(cli, &mut task_output).await };
-    let outcome = runtime.block_on(runtime.spawn(task));
-    outcome.map_err(|e| Error::internal(format!("the command stopped: {e}")))?
+    let task = async move { (dispatch(cli, &mut task_output).await, task_output) };
+    let (outcome, told) = runtime
+        .block_on(runtime.spawn(task))
+        .map_err(|e| Error::internal(format!("the command stopped: {e}")))?;
+    // It knows the project's folder now, and so can show the line that an error is about.
+    *output = told;
+    outcome
 }
 
 async fn dispatch(cli: Cli, output: &mut Output) -> Result<Outcome> {

@@ -10,7 +10,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray as _, Int32Array, RecordBatch, StringArray, StringBuilder,
     UInt32Array, new_null_array,
 };
-use arrow::compute::{concat_batches, interleave, take_record_batch};
+use arrow::compute::{concat_batches, interleave, take, take_record_batch};
 use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef};
 
 use crate::error::{Error, Result};
@@ -29,6 +29,9 @@ use super::rows::{Origin, Resolved, Resolver, check_column, column};
 use super::spec::SourceSpec;
 use super::spool::{Gathered, Spool};
 use super::{Context, Ingested, check_names};
+
+/// Where the first key stands in the rows that a source brings, behind `profile_id`.
+const FIRST_KEY: usize = 1;
 
 /// One source of profiles.
 pub(super) struct Work<'a> {
@@ -51,7 +54,7 @@ struct Shape {
 impl Shape {
     /// The column that holds the first key.
     fn first_key(&self) -> &str {
-        self.schema.field(1).name()
+        self.schema.field(FIRST_KEY).name()
     }
 }
 
@@ -217,12 +220,24 @@ fn scatter(
     Ok(())
 }
 
-/// The last row of each profile, by profile.
+/// The last row of each profile, by profile. A row that was found by a further key has no first key,
+/// and takes that of the last row that has one.
 fn last_of_each(batch: &RecordBatch) -> Result<RecordBatch> {
     let ids = batch.column(0).as_primitive::<Int32Type>();
+    let keys = batch.column(FIRST_KEY);
     let last: BTreeMap<i32, u32> = ids.values().iter().copied().zip(0..).collect();
+    let mut keyed = last.clone();
+    for (place, (row, id)) in (0..).zip(ids.values()).enumerate() {
+        if keys.is_valid(place) {
+            keyed.insert(*id, row);
+        }
+    }
+    let failed = |e| Error::internal(format!("profiles: {e}"));
     let rows = UInt32Array::from_iter_values(last.into_values());
-    take_record_batch(batch, &rows).map_err(|e| Error::internal(format!("profiles: {e}")))
+    let key_rows = UInt32Array::from_iter_values(keyed.into_values());
+    let mut columns = take_record_batch(batch, &rows).map_err(failed)?.columns().to_vec();
+    columns[FIRST_KEY] = take(keys, &key_rows, None).map_err(failed)?;
+    RecordBatch::try_new(batch.schema(), columns).map_err(failed)
 }
 
 /// `existing` with the rows of `incoming` laid over it; both are by profile, without duplicates. A row

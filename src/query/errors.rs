@@ -135,7 +135,7 @@ impl Sql<'_> {
                     .with_hint("the tables are profiles, events, identifiers and segments.NAME"),
             };
         }
-        let message = diagnostic.map_or_else(|| plain(&text), |d| d.message.clone());
+        let message = diagnostic.map_or_else(|| plain(&text), described);
         let mut error = self.place(Error::input(message), diagnostic.and_then(position));
         for help in diagnostic.iter().flat_map(|d| &d.helps) {
             error = error.with_hint(help.message.clone());
@@ -182,7 +182,17 @@ fn root(error: &DataFusionError) -> &DataFusionError {
 }
 
 fn position(diagnostic: &Diagnostic) -> Option<Position> {
-    diagnostic.span.map(|span| (span.start.line, span.start.column))
+    let noted = || diagnostic.notes.iter().find_map(|note| note.span);
+    diagnostic.span.or_else(noted).map(|span| (span.start.line, span.start.column))
+}
+
+/// The message, with the types of operands that its notes tell.
+fn described(diagnostic: &Diagnostic) -> String {
+    let types = diagnostic.notes.iter().filter_map(|n| n.message.strip_prefix("has type "));
+    match types.collect::<Vec<_>>().join(" and ") {
+        types if types.is_empty() => diagnostic.message.clone(),
+        types => format!("{}: {types}", diagnostic.message),
+    }
 }
 
 /// The message and the position of a parser's `... at Line: 3, Column: 9`.

@@ -1,0 +1,22 @@
+//! The one integration binary: the house rules, and Throng as its users meet it.
+//!
+//! Most tests run the real binary in a project of their own in a temporary folder. None of them needs
+//! the network, and none looks at the clock.
+//!
+//! - [`tidy`]: the sources keep the house rules
+//! - [`journey`]: every verb, from an empty folder to exports, as text and as JSON
+//! - [`ingest`]: what becomes of files
+//! - [`bad_input`]: what is wrong is named, with its place, and changes nothing
+//! - [`segments`]: what memberships are, and that nothing but data and SQL decides them
+//! - [`crash`]: killed writers, writers at the same time
+//! - [`golden`]: help and error texts, reviewed as diffs
+//! - [`support`]: a project, and running the binary in it
+
+mod bad_input;
+mod crash;
+mod golden;
+mod ingest;
+mod journey;
+mod segments;
+mod support;
+mod tidy;
