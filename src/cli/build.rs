@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 
 use super::Outcome;
 use super::args::{Global, as_of};
-use super::output::{Output, align_right, duration, error_json, maybe_count, table};
+use super::output::{Output, align_right, duration, error_json, maybe_count, render, table};
 use super::progress::Bar;
 
 /// Evaluate segments and keep their memberships
@@ -102,7 +102,8 @@ fn text(report: &BuildReport) -> String {
     statuses.for_each(|s| *tally.entry(s).or_default() += 1);
     let tally: Vec<String> = tally.iter().map(|(status, n)| format!("{n} {status}")).collect();
     format!(
-        "{rows}\n\nbuild {} as of {}: {} in {}\n",
+        "{}\nbuild {} as of {}: {} in {}\n",
+        render(&rows),
         report.build,
         report.as_of,
         tally.join(", "),

@@ -168,7 +168,7 @@ fn segments(out: &mut String, report: &DemoReport) {
         ]);
     }
     (1..=3).for_each(|column| align_right(&mut sizes, column));
-    let _infallible = writeln!(out, "{sizes}");
+    let _infallible = write!(out, "{}", render(&sizes));
     for segment in report.build.segments.iter().filter(|s| s.status != Status::Built) {
         let why = segment.error.as_ref().map(ToString::to_string).unwrap_or_default();
         let _infallible = writeln!(out, "   {} {}: {why}", segment.name, segment.status.as_str());

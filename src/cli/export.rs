@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::engine::{ExportFormat, ExportRequest, Exported, Ids};
-use crate::error::Result;
+use crate::engine::{Engine, ExportFormat, ExportRequest, Exported, Ids};
+use crate::error::{Error, Result};
 
 use super::Outcome;
 use super::args::Global;
@@ -18,13 +18,14 @@ Examples:
   throng export vip --to vip.csv --as csv --ids user_id
   throng export vip --to vip-mail.ndjson --as ndjson --ids email
   throng export vip --to vip.parquet --as parquet
+  throng export vip --to - --as csv | wc -l
   throng export vip --to vip.roaring --as roaring         portable 32-bit roaring of profile_ids
 
 Formats: csv, ndjson, parquet, arrow (lists of ids); roaring, roaring64 (bitmaps of profile_ids).")]
 pub struct ExportArgs {
     /// The segment
     name: String,
-    /// The file; it is replaced if it is there
+    /// The file; it is replaced if it is there. - is stdout
     #[arg(long, value_name = "PATH")]
     to: PathBuf,
     /// csv, ndjson, parquet, arrow, roaring or roaring64
@@ -48,6 +49,9 @@ pub(super) async fn run(
         format: ExportFormat::parse(&args.file_format)?,
         ids: Ids::parse(&args.ids)?,
     };
+    if args.to.as_os_str() == "-" {
+        return to_stdout(&engine, request, output).await;
+    }
     let exported = engine.export(&request).await?;
     output.one(&exported, text)?;
     if exported.without_identifier > 0 {
@@ -58,6 +62,21 @@ pub(super) async fn run(
             args.ids
         ));
     }
+    Ok(Outcome::Done)
+}
+
+/// Through a file, so that what is written is whole even where the reader is slow.
+async fn to_stdout(
+    engine: &Engine,
+    mut request: ExportRequest,
+    output: &Output,
+) -> Result<Outcome> {
+    let name = format!("throng-export-{}", std::process::id());
+    request.to = std::env::temp_dir().join(name);
+    engine.export(&request).await?;
+    let bytes = std::fs::read(&request.to).map_err(|e| Error::io("read", &request.to, e))?;
+    std::fs::remove_file(&request.to).map_err(|e| Error::io("remove", &request.to, e))?;
+    output.write_bytes(&bytes)?;
     Ok(Outcome::Done)
 }
 

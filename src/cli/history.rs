@@ -7,7 +7,7 @@ use crate::error::Result;
 
 use super::Outcome;
 use super::args::Global;
-use super::output::{Output, align_right, duration, maybe_count, table};
+use super::output::{Output, align_right, duration, maybe_count, render, table};
 
 /// Show what past builds made of a segment
 #[derive(Debug, Args)]
@@ -49,5 +49,5 @@ fn text(entries: &[HistoryEntry]) -> String {
     for column in [0, 3, 4, 5, 6] {
         align_right(&mut rows, column);
     }
-    format!("{rows}\n")
+    render(&rows)
 }

@@ -7,7 +7,7 @@ use crate::error::Result;
 
 use super::Outcome;
 use super::args::Global;
-use super::output::{Output, align_right, maybe_count, table};
+use super::output::{Output, align_right, maybe_count, render, table};
 
 /// List the segments
 #[derive(Debug, Args)]
@@ -42,5 +42,5 @@ fn text(segments: &[Listing]) -> String {
         ]);
     }
     align_right(&mut rows, 1);
-    format!("{rows}\n")
+    render(&rows)
 }

@@ -69,6 +69,14 @@ impl Output {
         write_bytes(text.as_bytes())
     }
 
+    /// Writes `bytes` to stdout, as [`Output::write`].
+    ///
+    /// # Errors
+    /// Where stdout cannot be written.
+    pub fn write_bytes(&self, bytes: &[u8]) -> Result<()> {
+        write_bytes(bytes)
+    }
+
     /// Writes one result: `human` makes the text for people.
     ///
     /// # Errors
@@ -252,7 +260,7 @@ fn rows_table(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<String> {
             count(more as u64)
         ),
     };
-    Ok(format!("{table}\n{note}"))
+    Ok(format!("{}{note}", render(&table)))
 }
 
 /// A table with the house's look: a line below the header, no boxes.
@@ -264,6 +272,16 @@ pub fn table(header: &[&str]) -> Table {
         column.set_padding((0, 2));
     }
     table
+}
+
+/// A table as text: without blanks at the ends of lines, and with a line break at its end.
+pub fn render(table: &Table) -> String {
+    let mut text = String::new();
+    for line in table.to_string().lines() {
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
 }
 
 /// Aligns a column of numbers.

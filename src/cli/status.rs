@@ -9,7 +9,7 @@ use crate::error::Result;
 
 use super::Outcome;
 use super::args::Global;
-use super::output::{Output, align_right, bytes, count, table};
+use super::output::{Output, align_right, bytes, count, render, table};
 
 /// Show the store: version, tables, sizes
 #[derive(Debug, Args)]
@@ -32,7 +32,7 @@ pub(super) async fn run(
 
 fn text(status: &StatusReport) -> String {
     let mut out = format!(
-        "store {} at version {} ({}, {})\n\n",
+        "store at {}: version {} ({}, {})\n\n",
         status.store, status.version, status.operation, status.committed_at
     );
     let mut rows = table(&["table", "rows", "files", "size"]);
@@ -47,7 +47,7 @@ fn text(status: &StatusReport) -> String {
     (1..=3).for_each(|column| align_right(&mut rows, column));
     let statuses: Vec<String> =
         status.segment_statuses.iter().map(|(s, n)| format!("{n} {s}")).collect();
-    let _infallible = writeln!(out, "{rows}\n");
+    let _infallible = writeln!(out, "{}", render(&rows));
     let last = match status.last_build {
         0 => "no build yet".to_owned(),
         n => format!("last build {n}"),
