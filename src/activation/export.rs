@@ -182,10 +182,7 @@ fn write(
 }
 
 /// Writes a file beside `to` and moves it there once it is whole; its size.
-fn whole_file(
-    to: &Path,
-    write: impl FnOnce(&mut BufWriter<File>) -> Result<()>,
-) -> Result<u64> {
+fn whole_file(to: &Path, write: impl FnOnce(&mut BufWriter<File>) -> Result<()>) -> Result<u64> {
     let folder = to.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(|e| Error::io("make", folder, e))?;
     let name = to.file_name().and_then(|n| n.to_str()).unwrap_or("export");

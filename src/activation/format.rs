@@ -49,7 +49,9 @@ impl ExportFormat {
             let error = Error::input(format!("no export format \"{text}\""));
             match nearest(text, names()) {
                 Some(near) => error.with_hint(format!("did you mean {near}?")),
-                None => error.with_hint(format!("there are {}", names().collect::<Vec<_>>().join(", "))),
+                None => {
+                    error.with_hint(format!("there are {}", names().collect::<Vec<_>>().join(", ")))
+                }
             }
         })
     }

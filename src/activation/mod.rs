@@ -3,7 +3,7 @@
 //! The engine calls [`export`]. A file appears whole or not at all: it is written beside its place
 //! and moved there.
 //!
-//! - [`format`]: the formats, and which ids they can carry
+//! - [`mod@format`]: the formats, and which ids they can carry
 //! - [`export`]: one membership into one file
 
 pub mod export;

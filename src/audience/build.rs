@@ -98,8 +98,7 @@ struct Running<'a> {
 /// # Errors
 /// Where a selector names nothing, the store cannot be read or written, or another build was faster.
 pub async fn build(request: &BuildRequest<'_>) -> Result<Build> {
-    let session =
-        Session::over(request.store, request.snapshot, request.limits, request.as_of)?;
+    let session = Session::over(request.store, request.snapshot, request.limits, request.as_of)?;
     let catalog = Catalog::load(&session).await?;
     let parsed: BTreeMap<String, Result<Parsed>> = request
         .segments
@@ -223,7 +222,9 @@ impl Running<'_> {
         let inputs = self.inputs_of(segment, planned.uses_now());
         let last = self.catalog.get(name);
         let same = last.is_some_and(|s| {
-            s.inputs.as_ref() == Some(&inputs) && s.membership_build.is_some() && s.status != Status::Stale
+            s.inputs.as_ref() == Some(&inputs)
+                && s.membership_build.is_some()
+                && s.status != Status::Stale
         });
         if same && !self.request.full {
             return Ok(Outcome::Reused);
@@ -243,7 +244,9 @@ impl Running<'_> {
             }
             if self.parsed.contains_key(need) {
                 if self.graph.cycle(need).is_some() {
-                    return Ok(Some(here(Error::input(format!("it needs {need}, which needs itself")))));
+                    return Ok(Some(here(Error::input(format!(
+                        "it needs {need}, which needs itself"
+                    )))));
                 }
                 return Err(here(Error::input(format!("it needs {need}, which was never built")))
                     .with_hint(format!("build it too: throng build +{}", segment.name())));
@@ -264,7 +267,8 @@ impl Running<'_> {
         hasher.update(segment.definition.as_bytes());
         for table in TableName::ALL {
             if segment.tables.contains(table.as_str()) {
-                let version = self.request.snapshot.record.tables.get(&table).map(|t| t.data_version);
+                let version =
+                    self.request.snapshot.record.tables.get(&table).map(|t| t.data_version);
                 hasher.update(format!("|{table}={version:?}").as_bytes());
             }
         }
@@ -329,6 +333,7 @@ impl Running<'_> {
     }
 
     /// What the build says about one segment, and what it keeps.
+    #[expect(clippy::too_many_arguments, reason = "what a build knows of one segment")]
     fn report(
         &self,
         build: BuildId,
@@ -347,16 +352,13 @@ impl Running<'_> {
             Outcome::Failed(error) => (Status::Failed, Some(error)),
         };
         let empty = Membership::new();
-        let (members, entered, exited) = match outcome {
-            Outcome::Built { membership, .. } => {
-                let before = before.unwrap_or(&empty);
-                let entered = membership.and_not_len(before);
-                (Some(membership.len()), Some(entered), Some(before.and_not_len(membership)))
-            }
-            _ => {
-                let unmoved = kept.map(|_| 0);
-                (last.and_then(|s| s.members), unmoved, unmoved)
-            }
+        let (members, entered, exited) = if let Outcome::Built { membership, .. } = outcome {
+            let before = before.unwrap_or(&empty);
+            let entered = membership.and_not_len(before);
+            (Some(membership.len()), Some(entered), Some(before.and_not_len(membership)))
+        } else {
+            let unmoved = kept.map(|_| 0);
+            (last.and_then(|s| s.members), unmoved, unmoved)
         };
         let inputs = match outcome {
             Outcome::Built { inputs, .. } => Some(inputs.clone()),

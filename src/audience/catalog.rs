@@ -8,8 +8,8 @@ use arrow::datatypes::{DataType, Int64Type, TimestampMicrosecondType};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::membership::wire::{self, Format};
 use crate::membership::Membership;
+use crate::membership::wire::{self, Format};
 use crate::model::{AsOf, BuildId};
 use crate::query::Session;
 
@@ -169,7 +169,8 @@ pub(super) async fn memberships_of(
 }
 
 fn as_type(column: &ArrayRef, data_type: &DataType) -> Result<ArrayRef> {
-    cast(column, data_type).map_err(|e| Error::data(format!("the store's own tables are broken: {e}")))
+    cast(column, data_type)
+        .map_err(|e| Error::data(format!("the store's own tables are broken: {e}")))
 }
 
 fn text(column: &ArrayRef) -> Result<ArrayRef> {

@@ -52,7 +52,11 @@ pub(super) fn memberships<'a>(
 }
 
 /// Rows of the table `builds`, one a state; the states must be by name.
-pub(super) fn builds(schema: &SchemaRef, states: &[State], store_version: u64) -> Result<RecordBatch> {
+pub(super) fn builds(
+    schema: &SchemaRef,
+    states: &[State],
+    store_version: u64,
+) -> Result<RecordBatch> {
     let words = |f: fn(&State) -> Option<&str>| -> ArrayRef {
         Arc::new(states.iter().map(f).collect::<StringArray>())
     };

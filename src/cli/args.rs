@@ -70,6 +70,7 @@ pub enum OutputFormat {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one of it in a process")]
 pub enum Verb {
     /// Make a new project with commented examples
     Init(super::init::InitArgs),
@@ -137,11 +138,17 @@ impl Global {
 }
 
 /// The folder that the command was called in.
+///
+/// # Errors
+/// Where it was removed.
 pub fn working_folder() -> Result<PathBuf> {
     std::env::current_dir().map_err(|e| Error::unavailable(format!("no working folder: {e}")))
 }
 
 /// Reads `--as-of`.
+///
+/// # Errors
+/// Where it is no time.
 pub fn as_of(text: Option<&str>) -> Result<Option<AsOf>> {
     text.map(AsOf::parse).transpose()
 }

@@ -64,7 +64,8 @@ pub(super) async fn run(args: BuildArgs, global: &Global, output: &mut Output) -
 
 fn to_json(report: &BuildReport) -> Result<Value> {
     let segments = report.segments.iter().map(|segment| {
-        let mut value = serde_json::to_value(segment).map_err(|e| Error::internal(e.to_string()))?;
+        let mut value =
+            serde_json::to_value(segment).map_err(|e| Error::internal(e.to_string()))?;
         if let (Some(error), Value::Object(fields)) = (&segment.error, &mut value) {
             fields.insert("error".to_owned(), error_json(error));
         }

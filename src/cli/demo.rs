@@ -11,7 +11,9 @@ use crate::error::Result;
 
 use super::Outcome;
 use super::args::Global;
-use super::output::{Output, align_right, bytes, count, duration, maybe_count, plural, rate, table};
+use super::output::{
+    Output, align_right, bytes, count, duration, maybe_count, plural, rate, table,
+};
 use super::progress::Bar;
 
 /// Make a shop up, ingest it, build segments and export audiences
@@ -68,7 +70,7 @@ impl Watch<'_> {
     fn see(&self, stage: Stage) {
         let Ok(mut shown) = self.bar.lock() else { return };
         let mut counted = |name: &'static str, text: &str, done: u64, total: u64| {
-            if !shown.as_ref().is_some_and(|(shown, _)| *shown == name) {
+            if shown.as_ref().is_none_or(|(shown, _)| *shown != name) {
                 *shown = Some((name, Bar::counted(self.output, text)));
             }
             if let Some((_, bar)) = shown.as_ref() {
@@ -85,7 +87,9 @@ impl Watch<'_> {
                 *shown = Some(("ingesting", Bar::rows(self.output, &source, progress)));
             }
             Stage::Testing => *shown = Some(("testing", Bar::spinner(self.output, "testing"))),
-            Stage::Exporting => *shown = Some(("exporting", Bar::spinner(self.output, "exporting"))),
+            Stage::Exporting => {
+                *shown = Some(("exporting", Bar::spinner(self.output, "exporting")));
+            }
         }
     }
 }
@@ -179,7 +183,8 @@ fn share(segment: &BuiltSegment, profiles: u64) -> String {
 
 fn tests(out: &mut String, report: &DemoReport) {
     let passed = report.tests.iter().filter(|t| t.passed).count();
-    let _infallible = writeln!(out, "\n4. Tested the data: {passed} of {} tests passed", report.tests.len());
+    let _infallible =
+        writeln!(out, "\n4. Tested the data: {passed} of {} tests passed", report.tests.len());
     for test in report.tests.iter().filter(|t| !t.passed) {
         let _infallible = writeln!(out, "   {} failed: {}", test.name, plural(test.rows, "row"));
     }

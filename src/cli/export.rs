@@ -35,7 +35,11 @@ pub struct ExportArgs {
     ids: String,
 }
 
-pub(super) async fn run(args: &ExportArgs, global: &Global, output: &mut Output) -> Result<Outcome> {
+pub(super) async fn run(
+    args: &ExportArgs,
+    global: &Global,
+    output: &mut Output,
+) -> Result<Outcome> {
     let engine = global.engine()?;
     output.set_root(engine.root());
     let request = ExportRequest {

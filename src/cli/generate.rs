@@ -37,8 +37,9 @@ pub struct GenerateArgs {
 
 pub(super) fn run(args: &GenerateArgs, output: &Output) -> Result<Outcome> {
     let bar = Bar::counted(output, "making rows");
-    let written =
-        generate(args.profiles, args.events, args.seed, &args.out, &|done, total| bar.set(done, total))?;
+    let written = generate(args.profiles, args.events, args.seed, &args.out, &|done, total| {
+        bar.set(done, total);
+    })?;
     drop(bar);
     let value = json!({
         "profiles": written.profiles,

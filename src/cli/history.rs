@@ -20,7 +20,11 @@ pub struct HistoryArgs {
     name: String,
 }
 
-pub(super) async fn run(args: &HistoryArgs, global: &Global, output: &mut Output) -> Result<Outcome> {
+pub(super) async fn run(
+    args: &HistoryArgs,
+    global: &Global,
+    output: &mut Output,
+) -> Result<Outcome> {
     let engine = global.engine()?;
     output.set_root(engine.root());
     output.list(&engine.history(&args.name).await?, text)?;
@@ -42,6 +46,8 @@ fn text(entries: &[HistoryEntry]) -> String {
             entry.definition.clone(),
         ]);
     }
-    [0, 3, 4, 5, 6].into_iter().for_each(|column| align_right(&mut rows, column));
+    for column in [0, 3, 4, 5, 6] {
+        align_right(&mut rows, column);
+    }
     format!("{rows}\n")
 }

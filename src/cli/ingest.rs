@@ -1,5 +1,6 @@
 //! `throng ingest`: files into the store.
 
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
 use clap::{Args, Subcommand};
@@ -48,7 +49,7 @@ enum Direct {
 struct Files {
     /// Files and globs: CSV, NDJSON, Parquet, also .gz and .zst
     #[arg(value_name = "FILE")]
-    files: Vec<String>,
+    paths: Vec<String>,
     /// Who a row is about; the first key decides, further ones are recorded as identifiers
     #[arg(long = "key", value_name = "NAMESPACE[=COLUMN]")]
     keys: Vec<String>,
@@ -131,7 +132,11 @@ impl Reading {
     }
 }
 
-pub(super) async fn run(args: &IngestArgs, global: &Global, output: &mut Output) -> Result<Outcome> {
+pub(super) async fn run(
+    args: &IngestArgs,
+    global: &Global,
+    output: &mut Output,
+) -> Result<Outcome> {
     let engine = global.engine()?;
     output.set_root(engine.root());
     let bar = Mutex::new(None);
@@ -172,7 +177,7 @@ fn as_sources(direct: &Direct) -> Option<Vec<String>> {
         Direct::Profiles(files) => ("profiles", files),
         Direct::Events(events) => ("events", &events.files),
     };
-    let sources = || std::iter::once(name.to_owned()).chain(files.files.clone()).collect();
+    let sources = || std::iter::once(name.to_owned()).chain(files.paths.clone()).collect();
     files.keys.is_empty().then(sources)
 }
 
@@ -183,11 +188,12 @@ fn direct_source(direct: &Direct) -> Result<DirectSource> {
             (&events.files, Some((events.time.clone(), events.event.clone())))
         }
     };
-    if files.files.is_empty() {
-        return Err(Error::input("no files are named").with_hint("throng ingest profiles FILE... --key user_id"));
+    if files.paths.is_empty() {
+        return Err(Error::input("no files are named")
+            .with_hint("throng ingest profiles FILE... --key user_id"));
     }
     Ok(DirectSource {
-        files: files.files.clone(),
+        files: files.paths.clone(),
         base: working_folder()?,
         keys: files.keys.clone(),
         events,
@@ -219,13 +225,14 @@ fn text(ingested: &Ingested) -> String {
         rate(ingested.rows, ingested.elapsed_ms)
     );
     if ingested.files_skipped > 0 {
-        text.push_str(&format!("  {} skipped, ingested before\n", plural(ingested.files_skipped, "file")));
+        let _infallible =
+            writeln!(text, "  {} skipped, ingested before", plural(ingested.files_skipped, "file"));
     }
     for (reason, rows) in ingested.reject_reasons.iter().take(3) {
-        text.push_str(&format!("  rejected {}: {reason}\n", plural(*rows, "row")));
+        let _infallible = writeln!(text, "  rejected {}: {reason}", plural(*rows, "row"));
     }
     if let Some(file) = &ingested.rejects_file {
-        text.push_str(&format!("  see {}\n", file.display()));
+        let _infallible = writeln!(text, "  see {}", file.display());
     }
     text
 }

@@ -25,8 +25,8 @@ pub struct InitArgs {
 pub(super) fn run(args: &InitArgs, output: &Output) -> Result<Outcome> {
     let written = init(&args.dir)?;
     output.one(&json!({"project": args.dir, "files": written}), |_| {
-        let files: String = written.iter().map(|f| format!("  {}\n", f.display())).collect();
-        format!("made\n{files}")
+        let files: Vec<String> = written.iter().map(|f| f.display().to_string()).collect();
+        format!("made\n  {}\n", files.join("\n  "))
     })?;
     output.say(format!(
         "next: put files into {0}/data, look at {0}/sql/sources, then\n  cd {0} && throng ingest && throng build",

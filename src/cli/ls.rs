@@ -23,7 +23,8 @@ pub(super) async fn run(_args: &LsArgs, global: &Global, output: &mut Output) ->
     let segments = engine.list().await?;
     output.list(&segments, text)?;
     if segments.is_empty() {
-        output.say("no segments yet: write a query that returns profile_id to sql/segments/NAME.sql");
+        output
+            .say("no segments yet: write a query that returns profile_id to sql/segments/NAME.sql");
     }
     Ok(Outcome::Done)
 }

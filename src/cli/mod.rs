@@ -9,6 +9,8 @@
 //! - one file a verb: `init`, `demo`, `generate`, `ingest`, `build`, `ls`, `show`, `count`, `query`,
 //!   `history`, `status`, `test`, `export`, `optimize`, `vacuum`, `completions`, `man`
 
+#![expect(clippy::doc_markdown, reason = "doc comments of arguments are help texts")]
+
 pub mod args;
 pub mod output;
 pub mod progress;

@@ -64,40 +64,38 @@ impl Output {
     }
 
     /// Writes `text` to stdout. A reader that has gone away (`| head`) ends the command in peace.
+    ///
+    /// # Errors
+    /// Where stdout cannot be written.
     pub fn write(&self, text: &str) -> Result<()> {
-        self.write_bytes(text.as_bytes())
-    }
-
-    fn write_bytes(&self, bytes: &[u8]) -> Result<()> {
-        let mut stdout = io::stdout().lock();
-        match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            Err(e) => Err(Error::unavailable(format!("cannot write the result: {e}"))),
-            Ok(()) => Ok(()),
-        }
+        write_bytes(text.as_bytes())
     }
 
     /// Writes one result: `human` makes the text for people.
+    ///
+    /// # Errors
+    /// Where stdout cannot be written.
     pub fn one<T: Serialize>(&self, value: &T, human: impl FnOnce(&T) -> String) -> Result<()> {
         match self.format {
             OutputFormat::Table => self.write(&human(value)),
             OutputFormat::Json => self.write(&format!("{}\n", to_json(value)?)),
-            OutputFormat::Csv => self.csv(std::slice::from_ref(&to_json(value)?)),
+            OutputFormat::Csv => Self::csv(std::slice::from_ref(&to_json(value)?)),
         }
     }
 
     /// Writes a list: `human` makes the text for people.
+    ///
+    /// # Errors
+    /// Where stdout cannot be written.
     pub fn list<T: Serialize>(&self, rows: &[T], human: impl FnOnce(&[T]) -> String) -> Result<()> {
         match self.format {
             OutputFormat::Table => self.write(&human(rows)),
             OutputFormat::Json => self.write(&format!("{}\n", to_json(&rows)?)),
-            OutputFormat::Csv => {
-                self.csv(&rows.iter().map(to_json).collect::<Result<Vec<_>>>()?)
-            }
+            OutputFormat::Csv => Self::csv(&rows.iter().map(to_json).collect::<Result<Vec<_>>>()?),
         }
     }
 
-    fn csv(&self, rows: &[Value]) -> Result<()> {
+    fn csv(rows: &[Value]) -> Result<()> {
         let mut writer = csv::Writer::from_writer(Vec::new());
         let failed = |e: csv::Error| Error::internal(format!("csv: {e}"));
         // Fields that are absent where there is nothing to say are empty here.
@@ -115,10 +113,13 @@ impl Output {
             writer.write_record(values).map_err(failed)?;
         }
         let bytes = writer.into_inner().map_err(|e| Error::internal(format!("csv: {e}")))?;
-        self.write_bytes(&bytes)
+        write_bytes(&bytes)
     }
 
     /// Writes the rows of a query.
+    ///
+    /// # Errors
+    /// Where stdout cannot be written, or a column has no text.
     pub fn batches(&self, schema: &SchemaRef, batches: &[RecordBatch]) -> Result<()> {
         let failed = |e: arrow::error::ArrowError| Error::internal(format!("rows: {e}"));
         let mut bytes = Vec::new();
@@ -141,7 +142,7 @@ impl Output {
                 all.map(flat).try_for_each(|b| writer.write(&b?)).map_err(failed)?;
             }
         }
-        self.write_bytes(&bytes)
+        write_bytes(&bytes)
     }
 
     /// Writes `error` to stderr: for people with the line it is about, for programs as JSON.
@@ -181,6 +182,15 @@ impl Output {
             let _infallible = writeln!(text, "   | {indent}^");
         }
         Some(text)
+    }
+}
+
+fn write_bytes(bytes: &[u8]) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(e) => Err(Error::unavailable(format!("cannot write the result: {e}"))),
+        Ok(()) => Ok(()),
     }
 }
 
@@ -254,7 +264,11 @@ fn rows_table(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<String> {
     let more = rows.saturating_sub(TABLE_ROWS_MAX);
     let note = match more {
         0 => format!("{} rows\n", count(rows as u64)),
-        more => format!("{} rows, {} of them not shown (--format csv has all)\n", count(rows as u64), count(more as u64)),
+        more => format!(
+            "{} rows, {} of them not shown (--format csv has all)\n",
+            count(rows as u64),
+            count(more as u64)
+        ),
     };
     Ok(format!("{table}\n{note}"))
 }

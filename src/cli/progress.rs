@@ -22,7 +22,11 @@ pub struct Bar {
 impl Bar {
     /// A spinner that says `text`.
     pub fn spinner(output: &Output, text: &str) -> Self {
-        let bar = if output.shows_progress() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+        let bar = if output.shows_progress() {
+            ProgressBar::new_spinner()
+        } else {
+            ProgressBar::hidden()
+        };
         bar.set_style(style("{spinner} {msg} {elapsed}"));
         bar.set_message(text.to_owned());
         bar.enable_steady_tick(TICK);

@@ -19,7 +19,11 @@ Examples:
   throng status --format json | jq '.tables[] | {name, rows}'")]
 pub struct StatusArgs {}
 
-pub(super) async fn run(_args: &StatusArgs, global: &Global, output: &mut Output) -> Result<Outcome> {
+pub(super) async fn run(
+    _args: &StatusArgs,
+    global: &Global,
+    output: &mut Output,
+) -> Result<Outcome> {
     let engine = global.engine()?;
     output.set_root(engine.root());
     output.one(&engine.status().await?, text)?;
@@ -48,6 +52,7 @@ fn text(status: &StatusReport) -> String {
         0 => "no build yet".to_owned(),
         n => format!("last build {n}"),
     };
-    let _infallible = writeln!(out, "{} segments ({}), {last}", status.segments, statuses.join(", "));
+    let _infallible =
+        writeln!(out, "{} segments ({}), {last}", status.segments, statuses.join(", "));
     out
 }

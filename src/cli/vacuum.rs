@@ -26,7 +26,11 @@ pub struct VacuumArgs {
     dry_run: bool,
 }
 
-pub(super) async fn run(args: &VacuumArgs, global: &Global, output: &mut Output) -> Result<Outcome> {
+pub(super) async fn run(
+    args: &VacuumArgs,
+    global: &Global,
+    output: &mut Output,
+) -> Result<Outcome> {
     let engine = global.engine()?;
     output.set_root(engine.root());
     let done = engine.vacuum(age(&args.older_than)?, args.dry_run).await?;
@@ -39,8 +43,7 @@ pub(super) async fn run(args: &VacuumArgs, global: &Global, output: &mut Output)
 }
 
 fn age(text: &str) -> Result<TimeDelta> {
-    let wrong =
-        || Error::input(format!("\"{text}\" is no age")).with_hint("write 30m, 12h or 7d");
+    let wrong = || Error::input(format!("\"{text}\" is no age")).with_hint("write 30m, 12h or 7d");
     let text = text.trim();
     let split = text.len().saturating_sub(1);
     if !text.is_char_boundary(split) {

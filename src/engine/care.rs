@@ -4,8 +4,8 @@ use chrono::TimeDelta;
 
 use crate::error::Result;
 use crate::ingest::optimize::{Optimized, optimize};
-use crate::store::vacuum::{Vacuumed, vacuum};
 use crate::store::Committed;
+use crate::store::vacuum::{Vacuumed, vacuum};
 
 use super::open::Engine;
 

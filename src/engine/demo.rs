@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::activation::{ExportFormat, Exported, Ids};
 use crate::error::Result;
 use crate::ingest::Ingested;
-use crate::model::{AsOf, Namespace};
+use crate::model::Namespace;
 use crate::project::example;
 use crate::source::Progress;
 use crate::source::shop::{self, ShopSpec, Written};
@@ -90,10 +90,7 @@ pub fn generate(
 ///
 /// # Errors
 /// Where the folder cannot be written, or a step fails.
-pub async fn demo(
-    options: &DemoOptions,
-    on_stage: &(dyn Fn(Stage) + Sync),
-) -> Result<DemoReport> {
+pub async fn demo(options: &DemoOptions, on_stage: &(dyn Fn(Stage) + Sync)) -> Result<DemoReport> {
     let started = Instant::now();
     let dir = &options.engine.root;
     example::write(dir)?;
@@ -141,16 +138,12 @@ async fn export_some(engine: &Engine) -> Result<Vec<Exported>> {
     let mut exports = Vec::new();
     for (name, file, format, ids) in wanted {
         let to = engine.root().join("exports").join(file);
-        exports.push(engine.export(&ExportRequest { name: name.to_owned(), to, format, ids }).await?);
+        exports
+            .push(engine.export(&ExportRequest { name: name.to_owned(), to, format, ids }).await?);
     }
     Ok(exports)
 }
 
 fn millis(started: Instant) -> u64 {
     u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
-}
-
-/// The moment that a made-up shop's data ends.
-pub fn shop_end() -> Result<AsOf> {
-    AsOf::parse(&ShopSpec::default().end.to_string())
 }

@@ -82,12 +82,15 @@ impl Engine {
                 let error = Error::input(format!("no source \"{name}\" in sql/sources"));
                 return Err(match nearest(name, sources.iter().map(|s| s.name.as_str())) {
                     Some(near) => error.with_hint(format!("did you mean {near}?")),
-                    None => error.with_hint("for files: throng ingest profiles FILE --key user_id=..."),
+                    None => {
+                        error.with_hint("for files: throng ingest profiles FILE --key user_id=...")
+                    }
                 });
             }
         }
-        let wanted =
-            sources.iter().filter(|s| names.is_empty() || names.iter().any(|n| n == s.name.as_str()));
+        let wanted = sources
+            .iter()
+            .filter(|s| names.is_empty() || names.iter().any(|n| n == s.name.as_str()));
         wanted.map(|file| SourceSpec::of_file(file, rejects_max)).collect()
     }
 

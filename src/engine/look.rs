@@ -139,7 +139,10 @@ impl Engine {
             sql: file.text.clone(),
             depends_on: graph.needs(name).map(str::to_owned).collect(),
             dependants: graph.needed_by(name).map(str::to_owned).collect(),
-            leaves: reads.map(|reads| Leaf { kind: "opaque".to_owned(), reads }).into_iter().collect(),
+            leaves: reads
+                .map(|reads| Leaf { kind: "opaque".to_owned(), reads })
+                .into_iter()
+                .collect(),
             error: catalog.get(name).and_then(|s| s.error.clone()),
         })
     }
@@ -243,7 +246,8 @@ impl Engine {
 fn listing(file: &SqlFile, catalog: &Catalog) -> Listing {
     let state = catalog.get(file.name.as_str());
     let changed = |s: &State| {
-        matches!(s.status, Status::Built | Status::Reused) && s.definition != crate::segment::parse::definition(&file.text)
+        matches!(s.status, Status::Built | Status::Reused)
+            && s.definition != crate::segment::parse::definition(&file.text)
     };
     let status = match state {
         None => "unbuilt",

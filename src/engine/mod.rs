@@ -24,13 +24,13 @@ pub mod tests;
 
 pub use crate::activation::{ExportFormat, Exported, Ids};
 pub use crate::audience::{BuiltSegment, HistoryEntry, Status};
-pub use crate::ingest::optimize::Optimized;
 pub use crate::ingest::Ingested;
+pub use crate::ingest::optimize::Optimized;
 pub use crate::project::config::{RejectsMax, parse_bytes};
 pub use crate::project::init::init;
 pub use crate::source::Progress;
 pub use crate::store::vacuum::Vacuumed;
-pub use build::{BuildReport, BuildOptions};
+pub use build::{BuildOptions, BuildReport};
 pub use demo::{DemoOptions, DemoReport, Stage};
 pub use export::ExportRequest;
 pub use ingest::DirectSource;

@@ -79,6 +79,9 @@ impl Engine {
     }
 
     /// The folder of the nearest project at or above `start`.
+    ///
+    /// # Errors
+    /// Where there is none.
     pub fn find(start: &Path) -> Result<PathBuf> {
         Project::find(start)
     }
@@ -114,7 +117,12 @@ impl Engine {
 
     /// The limit on rejects of sources that have none of their own.
     pub(super) fn rejects_max(&self) -> Result<RejectsMax> {
-        self.project.config.limits.rejects.as_deref().map_or(Ok(RejectsMax::default()), RejectsMax::parse)
+        self.project
+            .config
+            .limits
+            .rejects
+            .as_deref()
+            .map_or(Ok(RejectsMax::default()), RejectsMax::parse)
     }
 
     /// The store as it is now.
@@ -144,7 +152,8 @@ impl Engine {
         let catalog = Catalog::load(&session).await?;
         let mut memberships = catalog.memberships(&session, needed.iter().copied()).await?;
         for name in needed {
-            let membership = memberships.remove(name).ok_or_else(|| self.unbuilt(name, &catalog))?;
+            let membership =
+                memberships.remove(name).ok_or_else(|| self.unbuilt(name, &catalog))?;
             session.define_segment(&Name::parse(name)?, membership)?;
         }
         Ok(session)

@@ -31,8 +31,9 @@ impl Engine {
     /// Where there are none, or no store. A test that fails is part of the result.
     pub async fn test(&self, as_of: Option<AsOf>) -> Result<Vec<TestOutcome>> {
         if self.project.tests.is_empty() {
-            return Err(Error::input("the project has no tests")
-                .with_hint("write one: sql/tests/no_negative_amounts.sql, a query that should return no rows"));
+            return Err(Error::input("the project has no tests").with_hint(
+                "write one: sql/tests/no_negative_amounts.sql, a query that should return no rows",
+            ));
         }
         let as_of = self.as_of(as_of)?;
         self.opened().await?;

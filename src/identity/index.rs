@@ -56,7 +56,8 @@ impl IdentityIndex {
         );
         let mut batches = session.plan(&sql, None).await?.stream().await?;
         while let Some(batch) = batches.next().await? {
-            let text = |i: usize| arrow::compute::cast(batch.column(i), &arrow::datatypes::DataType::Utf8);
+            let text =
+                |i: usize| arrow::compute::cast(batch.column(i), &arrow::datatypes::DataType::Utf8);
             let broken = |e| Error::data(format!("table identifiers is broken: {e}"));
             let (names, values) = (text(1).map_err(broken)?, text(2).map_err(broken)?);
             let (names, values) = (names.as_string::<i32>(), values.as_string::<i32>());
@@ -99,6 +100,9 @@ impl IdentityIndex {
     }
 
     /// Claims `value` in the namespace at `slot` for `id`.
+    ///
+    /// # Errors
+    /// Where the namespace has all the identifiers it can have.
     pub fn claim(&mut self, slot: usize, value: &str, id: ProfileId) -> Result<Claim> {
         let (home, is_new) = self.homes[slot].get_or_insert(value, || Ok(id))?;
         Ok(match (home == id, is_new) {
@@ -133,7 +137,7 @@ struct Homes {
     table: HashTable<u32>,
     bytes: Vec<u8>,
     ends: Vec<u64>,
-    homes: Vec<ProfileId>,
+    profiles: Vec<ProfileId>,
 }
 
 impl Homes {
@@ -143,18 +147,18 @@ impl Homes {
         value: &str,
         make: impl FnOnce() -> Result<ProfileId>,
     ) -> Result<(ProfileId, bool)> {
-        let Self { hasher, table, bytes, ends, homes } = self;
+        let Self { hasher, table, bytes, ends, profiles } = self;
         let hash = hasher.hash_one(value.as_bytes());
         let same = |entry: &u32| slice(bytes, ends, *entry) == value.as_bytes();
         if let Some(entry) = table.find(hash, same) {
-            return Ok((homes[*entry as usize], false));
+            return Ok((profiles[*entry as usize], false));
         }
         let id = make()?;
-        let entry = u32::try_from(homes.len())
+        let entry = u32::try_from(profiles.len())
             .map_err(|_| Error::limit("a namespace has all the identifiers it can have: 2^32"))?;
         bytes.extend_from_slice(value.as_bytes());
         ends.push(bytes.len() as u64);
-        homes.push(id);
+        profiles.push(id);
         table.insert_unique(hash, entry, |e| hasher.hash_one(slice(bytes, ends, *e)));
         Ok((id, true))
     }

@@ -20,19 +20,24 @@ const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 pub fn key_text(column: &ArrayRef, namespace: &Namespace) -> Result<StringArray> {
     match column.data_type() {
         DataType::Float16 | DataType::Float32 | DataType::Float64 => {
-            let floats = cast(column, &DataType::Float64).map_err(|e| unusable(column, namespace, &e))?;
+            let floats =
+                cast(column, &DataType::Float64).map_err(|e| unusable(column, namespace, &e))?;
             Ok(whole(floats.as_primitive::<Float64Type>().iter()))
         }
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Dictionary(..) => {
-            let text = cast(column, &DataType::Utf8).map_err(|e| unusable(column, namespace, &e))?;
+            let text =
+                cast(column, &DataType::Utf8).map_err(|e| unusable(column, namespace, &e))?;
             Ok(normal(text.as_string(), namespace))
         }
         kind if kind.is_integer() || kind.is_decimal() || kind == &DataType::Null => {
-            let text = cast(column, &DataType::Utf8).map_err(|e| unusable(column, namespace, &e))?;
+            let text =
+                cast(column, &DataType::Utf8).map_err(|e| unusable(column, namespace, &e))?;
             Ok(text.as_string().clone())
         }
-        kind => Err(Error::input(format!("the key {namespace} is {kind}, which identifies nobody"))
-            .with_hint("use text or whole numbers, or CAST it in the source's SQL")),
+        kind => {
+            Err(Error::input(format!("the key {namespace} is {kind}, which identifies nobody"))
+                .with_hint("use text or whole numbers, or CAST it in the source's SQL"))
+        }
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray as _, Int32Array, RecordBatch, StringArray, UInt32Array};
+use arrow::array::{
+    Array, ArrayRef, AsArray as _, Int32Array, RecordBatch, StringArray, UInt32Array,
+};
 use arrow::compute::{cast, take_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -129,6 +131,7 @@ impl Work<'_> {
     }
 
     /// The rows of `batch` that fit, as rows of the table.
+    #[expect(clippy::too_many_arguments, reason = "what a batch passes on its way into the store")]
     fn take_in(
         &self,
         batch: &RecordBatch,
@@ -188,7 +191,11 @@ fn event_names(batch: &RecordBatch, event: &EventName) -> Result<StringArray> {
 }
 
 /// Splits `batch` by shard and month.
-fn scatter(batch: &RecordBatch, size: ShardSize, spool: &mut Spool<(ShardId, Month)>) -> Result<()> {
+fn scatter(
+    batch: &RecordBatch,
+    size: ShardSize,
+    spool: &mut Spool<(ShardId, Month)>,
+) -> Result<()> {
     let ids = batch.column(0).as_primitive::<arrow::datatypes::Int32Type>();
     let moments = batch.column(2).as_primitive::<arrow::datatypes::TimestampMicrosecondType>();
     let mut parts: Vec<((ShardId, Month), Vec<u32>)> = Vec::new();

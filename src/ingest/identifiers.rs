@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanBuilder, Int32Builder, RecordBatch, StringBuilder, StringArray};
+use arrow::array::{
+    ArrayRef, BooleanBuilder, Int32Builder, RecordBatch, StringArray, StringBuilder,
+};
 
 use crate::error::{Error, Result};
 use crate::model::{Namespace, ProfileId, TableName};

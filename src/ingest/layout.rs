@@ -1,6 +1,7 @@
 //! The order of rows in a file, and the folders of files.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow::array::{Array, AsArray as _, RecordBatch, UInt32Array};
 use arrow::compute::{SortColumn, lexsort_to_indices, take_record_batch};
@@ -58,7 +59,6 @@ pub(super) fn sorted(batch: &RecordBatch, table: TableName) -> Result<RecordBatc
     let order = match (table, packed_event_keys(batch)) {
         (TableName::Events, Some(mut keys)) => {
             keys.sort_unstable();
-            #[expect(clippy::cast_possible_truncation, reason = "the row stands in the low bits")]
             let rows = keys.into_iter().map(|key| (key & ROW_MASK) as u32);
             UInt32Array::from_iter_values(rows)
         }
@@ -71,12 +71,12 @@ fn lexical_order(batch: &RecordBatch, names: &[&str]) -> Result<UInt32Array> {
     let mut columns = names
         .iter()
         .filter_map(|name| batch.column_by_name(name))
-        .map(|values| SortColumn { values: values.clone(), options: None })
+        .map(|values| SortColumn { values: Arc::clone(values), options: None })
         .collect::<Vec<_>>();
     let rows = u32::try_from(batch.num_rows())
         .map_err(|_| Error::internal("a file of more than 2^32 rows"))?;
     let row = UInt32Array::from_iter_values(0..rows);
-    columns.push(SortColumn { values: std::sync::Arc::new(row), options: None });
+    columns.push(SortColumn { values: Arc::new(row), options: None });
     lexsort_to_indices(&columns, None).map_err(|e| Error::internal(format!("sorting: {e}")))
 }
 
@@ -129,8 +129,6 @@ fn packed_event_keys(batch: &RecordBatch) -> Option<Vec<u128>> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use arrow::array::{ArrayRef, Int32Array, StringArray, TimestampMicrosecondArray};
     use chrono::{Datelike as _, NaiveDate};
     use proptest::prelude::*;

@@ -108,7 +108,8 @@ pub struct Prepared {
 /// rejected than the source bears. Files that were written then belong to no table, and `vacuum`
 /// removes them.
 pub async fn ingest(context: &Context<'_>, spec: &SourceSpec) -> Result<Prepared> {
-    let session = Session::over(context.store, context.snapshot, context.limits.alone(), context.now)?;
+    let session =
+        Session::over(context.store, context.snapshot, context.limits.alone(), context.now)?;
     let rejects = Arc::new(Rejects::new(REJECTS_KEPT));
     let mut ingested = Ingested { source: spec.name.clone(), ..Ingested::default() };
     let Some(planned) = plan::plan(context, &session, spec, &rejects).await? else {
@@ -143,7 +144,11 @@ pub async fn ingest(context: &Context<'_>, spec: &SourceSpec) -> Result<Prepared
 const REJECTS_KEPT: usize = 1_000_000;
 
 /// The columns of `schema` besides `taken`, or an error where one has a name that Throng needs.
-fn check_names<'a>(names: impl Iterator<Item = &'a str>, reserved: &[&str], spec: &SourceSpec) -> Result<()> {
+fn check_names<'a>(
+    names: impl Iterator<Item = &'a str>,
+    reserved: &[&str],
+    spec: &SourceSpec,
+) -> Result<()> {
     for name in names {
         if reserved.contains(&name) {
             return Err(Error::input(format!(

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use arrow::datatypes::SchemaRef;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
@@ -107,8 +108,9 @@ impl Work<'_> {
         // Files in the order they were added would be better than by name, but rows that compare
         // equal have no order that a query may rely on.
         let session = Session::over_table(self.store, &part, self.limits.alone(), self.now)?;
-        let mut spool = Spool::new(table.schema.clone(), self.limits.memory_bytes / 2);
-        let mut batches = session.plan(&format!("SELECT * FROM {}", self.name), None).await?.stream().await?;
+        let mut spool = Spool::new(SchemaRef::clone(&table.schema), self.limits.memory_bytes / 2);
+        let mut batches =
+            session.plan(&format!("SELECT * FROM {}", self.name), None).await?.stream().await?;
         while let Some(batch) = batches.next().await? {
             spool.push((), conform(&batch, &table.schema)?)?;
         }

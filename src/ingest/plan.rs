@@ -108,8 +108,8 @@ fn define(
     rejects: &Arc<Rejects>,
 ) -> Result<()> {
     let files = pattern.files.iter().map(|(file, _)| file.clone()).collect();
-    let table = SourceTable::open(files, spec.options.clone())
-        .map_err(|e| e.at(&spec.file, None, None))?;
+    let table =
+        SourceTable::open(files, spec.options.clone()).map_err(|e| e.at(&spec.file, None, None))?;
     session.define_files(&pattern.text, table, Arc::clone(rejects), Arc::clone(&context.progress))
 }
 

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray as _, Int32Array, RecordBatch, StringArray, StringBuilder, UInt32Array,
-    new_null_array,
+    Array, ArrayRef, AsArray as _, Int32Array, RecordBatch, StringArray, StringBuilder,
+    UInt32Array, new_null_array,
 };
 use arrow::compute::{concat_batches, interleave, take, take_record_batch};
 use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef};
@@ -87,7 +87,8 @@ impl Work<'_> {
         ingested.identifiers_new = found.write(store, snapshot, &self.spec.name, change).await?;
         let (parts, _guard) = spool.finish();
         for (shard, gathered) in parts {
-            ingested.profiles_updated += self.upsert(shard, gathered, &shape, index, change).await?;
+            ingested.profiles_updated +=
+                self.upsert(shard, gathered, &shape, index, change).await?;
         }
         if shape.grew {
             change.table(TableName::Profiles).schema = Some(shape.target);
@@ -125,7 +126,12 @@ impl Work<'_> {
         Ok(Shape { kept, schema: Arc::new(Schema::new(schema)), target, grew })
     }
 
-    fn take_in(&self, batch: &RecordBatch, shape: &Shape, resolved: &Resolved) -> Result<RecordBatch> {
+    fn take_in(
+        &self,
+        batch: &RecordBatch,
+        shape: &Shape,
+        resolved: &Resolved,
+    ) -> Result<RecordBatch> {
         let ids: Int32Array =
             resolved.ids.iter().map(|id| id.map(|id| id.get().cast_signed())).collect();
         let first = self.spec.keys[0].namespace.as_str();
@@ -143,6 +149,7 @@ impl Work<'_> {
     }
 
     /// Brings one shard's rows in, and says how many profiles were there before.
+    #[expect(clippy::too_many_arguments, reason = "what a shard's rows meet on their way in")]
     async fn upsert(
         &self,
         shard: ShardId,
@@ -253,14 +260,13 @@ fn merge(
     ids.dedup();
     let columns = target.fields().iter().map(|field| {
         let own = existing.column_by_name(field.name());
-        let own = own.cloned().unwrap_or_else(|| new_null_array(field.data_type(), existing.num_rows()));
+        let own =
+            own.cloned().unwrap_or_else(|| new_null_array(field.data_type(), existing.num_rows()));
         let (brought, is_brought) = match incoming.column_by_name(field.name()) {
             Some(column) => (Arc::clone(column), true),
             None => (new_null_array(field.data_type(), incoming.num_rows()), false),
         };
-        let stays = |row: usize| {
-            !is_brought || (field.name() == first_key && brought.is_null(row))
-        };
+        let stays = |row: usize| !is_brought || (field.name() == first_key && brought.is_null(row));
         let places: Vec<(usize, usize)> = ids
             .iter()
             .map(|id| match (old.get(id), new.get(id)) {

@@ -50,7 +50,9 @@ impl Origin {
         let line = self.lines.as_ref().map(|lines| lines.value(row));
         Reject {
             file: self.files.as_ref().map_or(self.source.clone(), |f| f.value(row).to_owned()),
-            line: line.and_then(|l| u64::try_from(l).ok()).unwrap_or(self.first_row + row as u64 + 1),
+            line: line
+                .and_then(|l| u64::try_from(l).ok())
+                .unwrap_or(self.first_row + row as u64 + 1),
             reason,
             text: row_text(batch, row),
         }
@@ -112,7 +114,8 @@ impl Resolver<'_> {
                 }
             }
         }
-        let first_key = texts.into_iter().next().unwrap_or_else(|| StringArray::new_null(ids.len()));
+        let first_key =
+            texts.into_iter().next().unwrap_or_else(|| StringArray::new_null(ids.len()));
         Ok(Resolved { ids, first_key })
     }
 
@@ -164,11 +167,14 @@ pub(super) fn check_column(
     }
     let names = schema.fields().iter().map(|f| f.name().as_str());
     let names = names.filter(|n| ![FILE_COLUMN, LINE_COLUMN].contains(n));
-    let error = Error::input(format!("source {} has no column \"{name}\" for its {what}", spec.name))
-        .at(&spec.file, None, None);
+    let error =
+        Error::input(format!("source {} has no column \"{name}\" for its {what}", spec.name))
+            .at(&spec.file, None, None);
     Err(match crate::error::nearest(name, names.clone()) {
         Some(near) => error.with_hint(format!("did you mean \"{near}\"?")),
-        None => error.with_hint(format!("its columns are {}", names.collect::<Vec<_>>().join(", "))),
+        None => {
+            error.with_hint(format!("its columns are {}", names.collect::<Vec<_>>().join(", ")))
+        }
     })
 }
 
@@ -210,7 +216,8 @@ impl Moments {
             return Ok(());
         }
         let shown = self.values.value_as_datetime(row);
-        let shown = shown.map_or_else(|| "a time beyond the calendar".to_owned(), |t| t.to_string());
+        let shown =
+            shown.map_or_else(|| "a time beyond the calendar".to_owned(), |t| t.to_string());
         Err(format!("{} is {shown}, not between 1900 and 2200", self.name))
     }
 }
@@ -252,7 +259,8 @@ pub(super) fn settle_rejects(
 fn write_rejects(path: &std::path::Path, rejects: &Rejects) -> Result<()> {
     let folder = path.parent().unwrap_or(path);
     std::fs::create_dir_all(folder).map_err(|e| Error::io("make", folder, e))?;
-    let failed = |e: csv::Error| Error::unavailable(format!("cannot write {}: {e}", path.display()));
+    let failed =
+        |e: csv::Error| Error::unavailable(format!("cannot write {}: {e}", path.display()));
     let mut writer = csv::Writer::from_path(path).map_err(failed)?;
     writer.write_record(["file", "line", "reason", "row"]).map_err(failed)?;
     let mut kept = rejects.take_kept();
@@ -262,5 +270,9 @@ fn write_rejects(path: &std::path::Path, rejects: &Rejects) -> Result<()> {
         writer.write_record([&reject.file, &line, &reject.reason, &reject.text]).map_err(failed)?;
     }
     writer.flush().map_err(|e| Error::io("write", path, e))?;
-    writer.into_inner().map_err(|e| Error::internal(e.to_string()))?.flush().map_err(|e| Error::io("write", path, e))
+    writer
+        .into_inner()
+        .map_err(|e| Error::internal(e.to_string()))?
+        .flush()
+        .map_err(|e| Error::io("write", path, e))
 }

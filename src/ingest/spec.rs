@@ -104,7 +104,9 @@ impl SourceSpec {
         for (key, value) in front.iter() {
             options.set(key, value).map_err(fault(key))?;
         }
-        let keys = front.get("keys").ok_or_else(|| missing(&file.path, "keys", "user_id=customer_id, email"))?;
+        let keys = front
+            .get("keys")
+            .ok_or_else(|| missing(&file.path, "keys", "user_id=customer_id, email"))?;
         let rows = match front.get("kind") {
             Some("profiles") => Rows::Profiles,
             Some("events") => Rows::Events {
@@ -141,13 +143,20 @@ impl SourceSpec {
 }
 
 fn parse_keys(text: &str) -> Result<Vec<Key>> {
-    let keys: Vec<Key> =
-        text.split(',').map(str::trim).filter(|k| !k.is_empty()).map(Key::parse).collect::<Result<_>>()?;
+    let keys: Vec<Key> = text
+        .split(',')
+        .map(str::trim)
+        .filter(|k| !k.is_empty())
+        .map(Key::parse)
+        .collect::<Result<_>>()?;
     check_keys(&keys)?;
     Ok(keys)
 }
 
 /// Keys that can be used together: at least one, and no namespace twice.
+///
+/// # Errors
+/// Where there is none, or one twice.
 pub fn check_keys(keys: &[Key]) -> Result<()> {
     if keys.is_empty() {
         return Err(Error::input("at least one key is needed").with_hint("such as user_id"));

@@ -92,9 +92,10 @@ impl<K: Ord + Clone> Spool<K> {
     /// second value.
     pub fn finish(self) -> (Vec<(K, Gathered)>, SpillGuard) {
         let schema = self.schema;
-        let parts = self.parts.into_iter().map(|(key, part)| {
-            (key, Gathered { schema: SchemaRef::clone(&schema), part })
-        });
+        let parts = self
+            .parts
+            .into_iter()
+            .map(|(key, part)| (key, Gathered { schema: SchemaRef::clone(&schema), part }));
         (parts.collect(), SpillGuard { _folder: self.folder })
     }
 }
@@ -112,6 +113,9 @@ impl Gathered {
     }
 
     /// The rows, in batches of at most about `rows_max` rows, in the order they were pushed.
+    ///
+    /// # Errors
+    /// Where spilled rows cannot be read back.
     pub fn batches(self, rows_max: usize) -> Result<Vec<RecordBatch>> {
         let mut batches = Vec::new();
         for path in &self.part.spilled {
@@ -178,8 +182,7 @@ fn write(path: &PathBuf, batch: &RecordBatch) -> Result<()> {
 
 fn read(path: &PathBuf) -> Result<Vec<RecordBatch>> {
     let file = File::open(path).map_err(|e| Error::io("read", path, e))?;
-    let reader =
-        StreamReader::try_new(BufReader::new(file), None).map_err(|e| spill_failed(&e))?;
+    let reader = StreamReader::try_new(BufReader::new(file), None).map_err(|e| spill_failed(&e))?;
     reader.collect::<std::result::Result<_, _>>().map_err(|e| spill_failed(&e))
 }
 

@@ -64,6 +64,9 @@ impl Config {
     }
 
     /// The moment that `as_of` names.
+    ///
+    /// # Errors
+    /// Where it is no time.
     pub fn as_of(&self) -> Result<Option<AsOf>> {
         self.as_of.as_deref().map(AsOf::parse).transpose()
     }
@@ -91,9 +94,8 @@ fn broken(file: &Path, text: &str, error: &toml::de::Error) -> Error {
 /// # Errors
 /// Where `text` is none of these.
 pub fn parse_bytes(text: &str) -> Result<usize> {
-    let wrong = || {
-        Error::input(format!("\"{text}\" is no size")).with_hint("write 512MB, 2GB or 1.5GiB")
-    };
+    let wrong =
+        || Error::input(format!("\"{text}\" is no size")).with_hint("write 512MB, 2GB or 1.5GiB");
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let number: f64 = text[..digits].parse().map_err(|_| wrong())?;

@@ -17,8 +17,17 @@ const SOURCE: &[&str] = &["kind", "keys", "time", "event", "rejects"];
 /// What a source may say about its files. They stand here too, since this room is below the one that
 /// reads them; a test in `source` keeps the two lists equal.
 pub const FILE_KEYS: &[&str] = &[
-    "format", "delimiter", "quote", "header", "columns", "encoding", "decimal", "timezone", "times",
-    "nulls", "types",
+    "format",
+    "delimiter",
+    "quote",
+    "header",
+    "columns",
+    "encoding",
+    "decimal",
+    "timezone",
+    "times",
+    "nulls",
+    "types",
 ];
 
 /// What the head of a SQL file says.
@@ -41,7 +50,10 @@ impl FrontMatter {
             let line = line.trim();
             let number = index as u64 + 1;
             let Some(comment) = line.strip_prefix("--") else {
-                if line.is_empty() { continue } else { break }
+                if line.is_empty() {
+                    continue;
+                }
+                break;
             };
             let Some((key, value)) = key_value(comment) else { continue };
             let fault = |error: Error| error.at(file, Some(number), Some(4));

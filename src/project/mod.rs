@@ -2,8 +2,8 @@
 //!
 //! The engine loads it once per command. Nothing here opens a store or plans SQL.
 //!
-//! - [`config`]: `throng.toml`
-//! - [`front_matter`]: the `-- key: value` lines at the head of a SQL file
+//! - [`config`]: the settings in `throng.toml`
+//! - [`front_matter`]: what the comment lines at the head of a SQL file say
 //! - [`sql_file`]: the files of `sql/`, by kind
 //! - [`example`]: the demo project, carried within the binary
 //! - [`init`]: a new project with commented examples
@@ -73,7 +73,9 @@ impl Project {
             .map(Path::to_path_buf)
             .ok_or_else(|| {
                 Error::input(format!("no {CONFIG_FILE} in {} or above it", start.display()))
-                    .with_hint("make a project with `throng init DIR`, or name one with --project DIR")
+                    .with_hint(
+                        "make a project with `throng init DIR`, or name one with --project DIR",
+                    )
             })
     }
 

@@ -63,6 +63,9 @@ pub struct SqlFile {
 
 impl SqlFile {
     /// The file, or what is wrong with its encoding or front matter.
+    ///
+    /// # Errors
+    /// Where the file is no UTF-8, or its front matter is wrong.
     pub fn checked(&self) -> Result<&Self> {
         self.fault.clone().map_or(Ok(self), Err)
     }
@@ -72,10 +75,7 @@ impl SqlFile {
 pub(super) fn load(root: &Path, kind: Kind) -> Result<Vec<SqlFile>> {
     let mut paths = Vec::new();
     collect(&root.join(kind.folder()), &mut paths)?;
-    let mut files = paths
-        .iter()
-        .map(|path| read(root, kind, path))
-        .collect::<Result<Vec<_>>>()?;
+    let mut files = paths.iter().map(|path| read(root, kind, path)).collect::<Result<Vec<_>>>()?;
     files.sort_by(|a, b| a.name.cmp(&b.name));
     let folded = |f: &SqlFile| f.name.as_str().to_lowercase();
     files.sort_by_key(folded);
@@ -137,7 +137,7 @@ fn text(path: &Path, shown: &Path) -> Result<String> {
     let bytes = std::fs::read(path).map_err(|e| Error::io("read", shown, e))?;
     String::from_utf8(bytes).map_err(|e| {
         let before = &e.as_bytes()[..e.utf8_error().valid_up_to()];
-        let line = before.iter().filter(|b| **b == b'\n').count() as u64 + 1;
+        let line = before.split(|b| *b == b'\n').count() as u64;
         Error::input("the file is not UTF-8")
             .at(shown, Some(line), None)
             .with_hint("save it as UTF-8")

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use datafusion::common::{Column, Diagnostic, SchemaError};
+use datafusion::common::{Column, Diagnostic, SchemaError, TableReference};
 use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
 
@@ -99,7 +99,7 @@ impl Sql<'_> {
 
     fn no_column(&self, field: &Column, valid: &[Column], position: Option<Position>) -> Error {
         let mut tables: Vec<&str> =
-            valid.iter().filter_map(|c| c.relation.as_ref()).map(|r| r.table()).collect();
+            valid.iter().filter_map(|c| c.relation.as_ref()).map(TableReference::table).collect();
         tables.dedup();
         let place = match (&field.relation, &tables[..]) {
             (Some(relation), _) => format!(" in {}", relation.table()),
@@ -110,9 +110,9 @@ impl Sql<'_> {
         let error = self.place(Error::input(message), position);
         match nearest(&field.name, valid.iter().map(|c| c.name.as_str())) {
             // SQL folds what is not quoted to lower case.
-            Some(name) if name.to_lowercase() == field.name => {
-                error.with_hint(format!("did you mean \"{name}\"? Quote it: names that are not quoted are lower-cased"))
-            }
+            Some(name) if name.to_lowercase() == field.name => error.with_hint(format!(
+                "did you mean \"{name}\"? Quote it: names that are not quoted are lower-cased"
+            )),
             Some(name) => error.with_hint(format!("did you mean \"{name}\"?")),
             None => error,
         }
@@ -128,11 +128,11 @@ impl Sql<'_> {
         if let Some(name) = missing_table(&text) {
             let short = name.trim_start_matches("datafusion.").trim_start_matches("public.");
             let last = short.rsplit('.').next().unwrap_or(short);
-            let error =
-                self.place(Error::input(format!("no table \"{short}\"")), self.find(last));
+            let error = self.place(Error::input(format!("no table \"{short}\"")), self.find(last));
             return match nearest(short, tables.iter().map(String::as_str)) {
                 Some(near) => error.with_hint(format!("did you mean {near}?")),
-                None => error.with_hint("the tables are profiles, events, identifiers and segments.NAME"),
+                None => error
+                    .with_hint("the tables are profiles, events, identifiers and segments.NAME"),
             };
         }
         let message = diagnostic.map_or_else(|| plain(&text), described);

@@ -90,8 +90,9 @@ impl PartitionStream for FilesPartition {
         let (rejects, progress) = (Arc::clone(&self.rejects), Arc::clone(&self.progress));
         builder.spawn_blocking(move || {
             let external = |e| DataFusionError::External(Box::new(e));
-            let batches =
-                table.read(projection.as_deref(), BATCH_ROWS, rejects, progress).map_err(external)?;
+            let batches = table
+                .read(projection.as_deref(), BATCH_ROWS, rejects, progress)
+                .map_err(external)?;
             for batch in batches {
                 if sender.blocking_send(batch.map_err(external)).is_err() {
                     // The query needs no more rows.

@@ -10,9 +10,7 @@ use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
-use datafusion::logical_expr::{
-    Distinct, Expr, LogicalPlan, LogicalPlanBuilder, Projection, Sort, ident,
-};
+use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, LogicalPlanBuilder, Sort, ident};
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use futures::StreamExt as _;
 
@@ -78,8 +76,7 @@ impl Plan {
     /// Where the query has no column of that name, more than one, or one that holds no integers.
     pub fn ids(&self) -> Result<Ids> {
         let schema = self.logical.schema();
-        let found: Vec<_> =
-            schema.iter().filter(|(_, field)| field.name() == PROFILE_ID).collect();
+        let found: Vec<_> = schema.iter().filter(|(_, field)| field.name() == PROFILE_ID).collect();
         let (qualifier, field) = match found[..] {
             [one] => one,
             [] => return Err(self.without_ids()),
@@ -105,10 +102,8 @@ impl Plan {
     fn without_ids(&self) -> Error {
         let schema = self.schema();
         let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
-        let error = Error::input(format!(
-            "the query has no column profile_id, only {}",
-            names.join(", ")
-        ));
+        let error =
+            Error::input(format!("the query has no column profile_id, only {}", names.join(", ")));
         self.sql().place(error, None).with_hint("a segment is a query that returns profile_id")
     }
 
@@ -144,6 +139,9 @@ impl Plan {
     }
 
     /// Runs the query and keeps all of its rows.
+    ///
+    /// # Errors
+    /// As [`Plan::stream`], or where a batch fails.
     pub async fn collect(&self) -> Result<Vec<RecordBatch>> {
         let mut stream = self.stream().await?;
         let mut batches = Vec::new();
@@ -176,6 +174,9 @@ impl Plan {
     }
 
     /// The plan that runs, indented, one operator a line.
+    ///
+    /// # Errors
+    /// Where the query cannot be planned.
     pub async fn physical_text(&self) -> Result<String> {
         Ok(displayable(self.physical().await?.as_ref()).indent(false).to_string())
     }
@@ -203,6 +204,9 @@ pub struct Batches {
 
 impl Batches {
     /// The next batch, or nothing after the last.
+    ///
+    /// # Errors
+    /// Where the query fails on its way.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
         self.stream.next().await.transpose().map_err(|e| self.plan.sql().error(&e))
     }
@@ -247,12 +251,12 @@ fn insert(mask: &mut Mask, ids: &Arc<dyn Array>) -> Result<()> {
 /// a LIMIT chooses rows and stays.
 fn as_set(plan: LogicalPlan) -> LogicalPlan {
     match plan {
-        LogicalPlan::Distinct(Distinct::All(input)) => as_set(Arc::unwrap_or_clone(input)),
-        LogicalPlan::Sort(Sort { input, fetch: None, .. }) => as_set(Arc::unwrap_or_clone(input)),
-        LogicalPlan::Projection(Projection { expr, input, schema, .. }) => {
-            let input = Arc::new(as_set(Arc::unwrap_or_clone(input)));
-            Projection::try_new_with_schema(expr, input, schema)
-                .map_or_else(|_| LogicalPlan::default(), LogicalPlan::Projection)
+        LogicalPlan::Distinct(Distinct::All(input))
+        | LogicalPlan::Sort(Sort { input, fetch: None, .. }) => as_set(Arc::unwrap_or_clone(input)),
+        LogicalPlan::Projection(mut projection) => {
+            // The columns stay what they were, and so does the schema.
+            projection.input = Arc::new(as_set(Arc::unwrap_or_clone(projection.input)));
+            LogicalPlan::Projection(projection)
         }
         other => other,
     }
@@ -294,4 +298,3 @@ fn carry_origin(plan: &LogicalPlan) -> Option<LogicalPlan> {
     };
     built.and_then(LogicalPlanBuilder::build).ok().filter(has_origin)
 }
-

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use chrono::DateTime;
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, TableProvider};
+use datafusion::common::TableReference;
 use datafusion::execution::SessionState;
 use datafusion::execution::memory_pool::{GreedyMemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
-use datafusion::common::TableReference;
 
 use crate::error::{Error, Result};
 use crate::membership::Membership;
@@ -45,7 +45,8 @@ impl Session {
     /// Where the folder for spilled data cannot be made.
     pub fn new(limits: Limits, as_of: AsOf) -> Result<Self> {
         let pool = GreedyMemoryPool::new(limits.memory_bytes);
-        let top = std::num::NonZeroUsize::new(CONSUMERS_SHOWN).unwrap_or(std::num::NonZeroUsize::MIN);
+        let top =
+            std::num::NonZeroUsize::new(CONSUMERS_SHOWN).unwrap_or(std::num::NonZeroUsize::MIN);
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(TrackConsumersPool::new(pool, top)))
             .build_arc()
@@ -68,6 +69,9 @@ impl Session {
     }
 
     /// A session over the tables of `snapshot`.
+    ///
+    /// # Errors
+    /// Where a table of the store cannot be scanned.
     pub fn over(
         store: &Store,
         snapshot: &StoreSnapshot,
@@ -85,6 +89,9 @@ impl Session {
     }
 
     /// A session over one table, or a part of it.
+    ///
+    /// # Errors
+    /// Where the table cannot be scanned.
     pub fn over_table(
         store: &Store,
         table: &TableSnapshot,
@@ -107,6 +114,9 @@ impl Session {
     }
 
     /// Makes `membership` the table `segments.NAME`, in place of one of that name.
+    ///
+    /// # Errors
+    /// Where `DataFusion` refuses the name.
     pub fn define_segment(&self, name: &Name, membership: Membership) -> Result<()> {
         let table: Arc<dyn TableProvider> = Arc::new(SegmentTable::new(membership));
         self.segments
@@ -118,6 +128,9 @@ impl Session {
 
     /// Makes a source's files the table that is written `'pattern'` in its SQL, in place of earlier
     /// ones.
+    ///
+    /// # Errors
+    /// Where `DataFusion` refuses the name.
     pub fn define_files(
         &self,
         pattern: &str,
@@ -155,8 +168,7 @@ impl Session {
 
     /// Every table that SQL may name, for messages.
     pub fn table_names(&self) -> Vec<String> {
-        let mut names: Vec<String> =
-            TableName::ALL.iter().map(|t| t.as_str().to_owned()).collect();
+        let mut names: Vec<String> = TableName::ALL.iter().map(|t| t.as_str().to_owned()).collect();
         let mut segments = self.segments.table_names();
         segments.sort_unstable();
         names.extend(segments.into_iter().map(|s| format!("{SEGMENTS}.{s}")));
@@ -188,10 +200,7 @@ pub struct Reference {
 
 impl Reference {
     fn of(reference: &TableReference) -> Self {
-        Self {
-            schema: reference.schema().map(str::to_owned),
-            table: reference.table().to_owned(),
-        }
+        Self { schema: reference.schema().map(str::to_owned), table: reference.table().to_owned() }
     }
 
     /// The segment that is meant, if one is.

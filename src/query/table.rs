@@ -15,9 +15,7 @@ use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, DFSchema, ScalarValue, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
-use datafusion::datasource::physical_plan::{
-    FileGroup, FileScanConfigBuilder, ParquetSource,
-};
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::object_store::ObjectStoreUrl;
@@ -72,7 +70,11 @@ impl StoreTable {
     }
 
     /// The files that may hold a row for which all `filters` are true.
-    fn matching(&self, state: &dyn Session, filters: &[Expr]) -> DataFusionResult<Vec<PartitionedFile>> {
+    fn matching(
+        &self,
+        state: &dyn Session,
+        filters: &[Expr],
+    ) -> DataFusionResult<Vec<PartitionedFile>> {
         let Some(filter) = conjunction(filters.iter().cloned()) else {
             return Ok(self.files.clone());
         };
@@ -82,8 +84,7 @@ impl StoreTable {
             .with_file_schema(Arc::clone(&self.schema))
             .try_build(predicate)?;
         let statistics = self.files.iter().filter_map(|f| f.statistics.clone()).collect();
-        let keep =
-            pruning.prune(&PrunableStatistics::new(statistics, Arc::clone(&self.schema)))?;
+        let keep = pruning.prune(&PrunableStatistics::new(statistics, Arc::clone(&self.schema)))?;
         let files = self.files.iter().zip(keep);
         Ok(files.filter(|(_, keep)| *keep).map(|(file, _)| file.clone()).collect())
     }
@@ -154,8 +155,7 @@ fn total(files: &[PartitionedFile], schema: &SchemaRef) -> Statistics {
     }
     let mut statistics = Statistics::new_unknown(schema);
     statistics.num_rows = Precision::Exact(rows);
-    statistics.total_byte_size =
-        Precision::Inexact(usize::try_from(bytes).unwrap_or(usize::MAX));
+    statistics.total_byte_size = Precision::Inexact(usize::try_from(bytes).unwrap_or(usize::MAX));
     statistics
 }
 

@@ -128,10 +128,12 @@ impl Graph {
             let found = self.matching(selector)?;
             for name in found {
                 if selector.with_needs {
-                    self.spread(&name, &mut selected, &|n| self.needs(n).map(str::to_owned).collect());
+                    Self::spread(&name, &mut selected, &|n| {
+                        self.needs(n).map(str::to_owned).collect()
+                    });
                 }
                 if selector.with_needers {
-                    self.spread(&name, &mut selected, &|n| {
+                    Self::spread(&name, &mut selected, &|n| {
                         self.needed_by(n).map(str::to_owned).collect()
                     });
                 }
@@ -170,7 +172,7 @@ impl Graph {
         })
     }
 
-    fn spread(&self, name: &str, into: &mut BTreeSet<String>, next: &dyn Fn(&str) -> Vec<String>) {
+    fn spread(name: &str, into: &mut BTreeSet<String>, next: &dyn Fn(&str) -> Vec<String>) {
         let mut stack = vec![name.to_owned()];
         while let Some(name) = stack.pop() {
             for other in next(&name) {

@@ -39,7 +39,11 @@ impl Parsed {
             file: file.clone(),
             definition: definition(&file.text),
             segments: references.iter().filter_map(segment).collect(),
-            tables: references.into_iter().filter(|r| r.segment().is_none()).map(|r| r.table).collect(),
+            tables: references
+                .into_iter()
+                .filter(|r| r.segment().is_none())
+                .map(|r| r.table)
+                .collect(),
         })
     }
 
@@ -95,7 +99,8 @@ mod tests {
     #[test]
     fn comments_and_layout_do_not_change_a_definition() {
         let plain = definition("SELECT profile_id FROM events WHERE event = 'a  -- b'");
-        let commented = "-- description: x\nSELECT profile_id -- who\nFROM events\n WHERE event = 'a  -- b';\n";
+        let commented =
+            "-- description: x\nSELECT profile_id -- who\nFROM events\n WHERE event = 'a  -- b';\n";
         assert_eq!(definition(commented), plain);
         assert_ne!(definition("SELECT profile_id FROM events WHERE event = 'a -- b'"), plain);
     }

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use bytes::Bytes;
 use arrow::datatypes::SchemaRef;
+use bytes::Bytes;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel as _;
 use deltalake::kernel::{Action, MetadataExt as _, Remove, StructType, Transaction};
 use object_store::path::Path;
@@ -238,12 +238,10 @@ fn actions(
     let now_ms = now.micros().div_euclid(1_000);
     let mut actions = vec![commit_info(operation, now_ms)];
     if let Some(schema) = &change.schema {
-        let metadata = table
-            .delta
-            .metadata()
-            .clone()
-            .with_schema(&delta_schema(schema)?)
-            .map_err(|e| Error::internal(format!("table {} takes no new schema: {e}", table.name)))?;
+        let metadata =
+            table.delta.metadata().clone().with_schema(&delta_schema(schema)?).map_err(|e| {
+                Error::internal(format!("table {} takes no new schema: {e}", table.name))
+            })?;
         actions.push(Action::Metadata(metadata));
     }
     actions.extend(change.transactions.iter().map(|(app_id, version)| {

@@ -69,8 +69,8 @@ pub fn encode(schema: &SchemaRef, batches: &[RecordBatch], layout: FileLayout) -
     let failed = |e| Error::internal(format!("a Parquet file cannot be written: {e}"));
     let properties = properties(schema, layout);
     let mut bytes = Vec::new();
-    let mut writer =
-        ArrowWriter::try_new(&mut bytes, SchemaRef::clone(schema), Some(properties)).map_err(failed)?;
+    let mut writer = ArrowWriter::try_new(&mut bytes, SchemaRef::clone(schema), Some(properties))
+        .map_err(failed)?;
     for batch in batches {
         writer.write(batch).map_err(failed)?;
     }
@@ -93,9 +93,9 @@ pub fn to_parquet(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Bytes> 
 
 fn properties(schema: &SchemaRef, layout: FileLayout) -> WriterProperties {
     let sorting = layout.sorted_by.iter().filter_map(|name| schema.index_of(name).ok());
-    let sorting = sorting.filter_map(|index| i32::try_from(index).ok()).map(|column_idx| {
-        SortingColumn { column_idx, descending: false, nulls_first: false }
-    });
+    let sorting = sorting
+        .filter_map(|index| i32::try_from(index).ok())
+        .map(|column_idx| SortingColumn { column_idx, descending: false, nulls_first: false });
     let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))

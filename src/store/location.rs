@@ -73,6 +73,9 @@ impl Location {
     }
 
     /// The URL of the folder of `table`.
+    ///
+    /// # Errors
+    /// Where the table's name makes no URL.
     pub fn table_url(&self, table: TableName) -> Result<Url> {
         let mut url = self.url.clone();
         if !url.path().ends_with('/') {
@@ -98,6 +101,9 @@ impl Location {
     }
 
     /// The bytes at `path`, or nothing where there is no such object.
+    ///
+    /// # Errors
+    /// Where the store does not answer.
     pub async fn get(&self, path: &Path) -> Result<Option<bytes::Bytes>> {
         match self.root.get(path).await {
             Ok(object) => Ok(Some(object.bytes().await.map_err(|e| storage(&e))?)),
@@ -107,6 +113,9 @@ impl Location {
     }
 
     /// Writes `bytes` to `path` unless something is there already; says whether it did.
+    ///
+    /// # Errors
+    /// Where the store cannot be written.
     pub async fn create(&self, path: &Path, bytes: bytes::Bytes) -> Result<bool> {
         let options = object_store::PutMode::Create.into();
         match self.root.put_opts(path, bytes.into(), options).await {

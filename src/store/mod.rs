@@ -67,6 +67,9 @@ pub struct StoreSnapshot {
 
 impl StoreSnapshot {
     /// The table `name` at this version.
+    ///
+    /// # Errors
+    /// Where the store log names no such table.
     pub fn table(&self, name: TableName) -> Result<&Arc<TableSnapshot>> {
         self.tables
             .get(&name)
@@ -74,6 +77,9 @@ impl StoreSnapshot {
     }
 
     /// How many ids a shard of this store holds.
+    ///
+    /// # Errors
+    /// Where the store log names an impossible size.
     pub fn shard_size(&self) -> Result<ShardSize> {
         ShardSize::of_ids(self.record.shard_ids)
     }
@@ -115,6 +121,9 @@ impl Store {
 
     /// The newest consistent version of all tables; finishes a commit that a killed process left
     /// half applied.
+    ///
+    /// # Errors
+    /// Where the store cannot be read, or has a newer format.
     pub async fn snapshot(&self) -> Result<StoreSnapshot> {
         let record = record::latest(&self.location)
             .await?
@@ -141,22 +150,32 @@ impl Store {
 
     /// The path of `file` of `table` in [`Store::object_store`].
     pub fn file_path(&self, table: TableName, file: &DataFile) -> Path {
-        Path::from_iter(self.location.table_path(table).parts().chain(file.object_path().parts()))
+        let (folder, file) = (self.location.table_path(table), file.object_path());
+        folder.parts().chain(file.parts()).collect()
     }
 
     /// Encodes and uploads one file of `table`; it belongs to the table once a [`Change`] with the
     /// returned file is committed.
+    ///
+    /// # Errors
+    /// Where the store cannot be written.
     pub async fn put(&self, table: TableName, folder: &str, encoded: Encoded) -> Result<DataFile> {
         table::put(&self.location, table, folder, encoded).await
     }
 
     /// Commits `change`, made from `base`; see [`change::commit`].
+    ///
+    /// # Errors
+    /// Where the store cannot be written; nothing is committed then.
     pub async fn commit(&self, base: &StoreSnapshot, change: Change) -> Result<Committed> {
         change::commit(&self.location, base, change).await
     }
 
     /// Whether files that somebody ingested under `app_id` are already in `table`, and with which
     /// version; see [`TableSnapshot::transaction`].
+    ///
+    /// # Errors
+    /// Where the Delta log cannot be read.
     pub async fn transaction(&self, table: &TableSnapshot, app_id: &str) -> Result<Option<i64>> {
         table.transaction(&self.location, app_id).await
     }

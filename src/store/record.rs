@@ -54,6 +54,9 @@ pub struct TableState {
 
 impl Record {
     /// Refuses a store that a newer Throng wrote.
+    ///
+    /// # Errors
+    /// Where it is newer than this build reads.
     pub fn check_format(&self) -> Result<()> {
         check_format(self.format)
     }

@@ -105,9 +105,9 @@ pub fn kept_type(data_type: &DataType) -> Option<DataType> {
             DataType::List(Arc::new(Field::new("element", kept_type(item.data_type())?, true)))
         }
         DataType::Struct(fields) => {
-            let fields = fields.iter().map(|f| {
-                Some(Arc::new(Field::new(f.name(), kept_type(f.data_type())?, true)))
-            });
+            let fields = fields
+                .iter()
+                .map(|f| Some(Arc::new(Field::new(f.name(), kept_type(f.data_type())?, true))));
             DataType::Struct(fields.collect::<Option<_>>()?)
         }
         _ => return None,
@@ -227,8 +227,10 @@ fn conform_column(column: &ArrayRef, field: &Field) -> Result<ArrayRef> {
         return Err(changed_type(field, column.data_type()));
     }
     if column.data_type().is_floating() && field.data_type().is_integer() && !is_whole(column)? {
-        return Err(changed_type(field, column.data_type())
-            .with_hint(format!("say from the start that it has fractions: -- types: {} double", field.name())));
+        return Err(changed_type(field, column.data_type()).with_hint(format!(
+            "say from the start that it has fractions: -- types: {} double",
+            field.name()
+        )));
     }
     let options = CastOptions { safe: false, format_options: FormatOptions::default() };
     cast_with_options(column, field.data_type(), &options).map_err(|e| {
@@ -263,7 +265,10 @@ mod tests {
     fn a_changed_type_is_named() {
         let table = schema(&[("a", DataType::Utf8)]);
         let error = widened(&table, &schema(&[("a", DataType::Int64)]), "x.csv").unwrap_err();
-        assert_eq!(error.message(), "x.csv: column \"a\" was Utf8 in the store and comes as Int64 now");
+        assert_eq!(
+            error.message(),
+            "x.csv: column \"a\" was Utf8 in the store and comes as Int64 now"
+        );
     }
 
     #[test]

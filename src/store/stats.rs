@@ -63,8 +63,8 @@ impl FileStats {
             if field.data_type().is_nested() || field.data_type() == &DataType::Binary {
                 continue;
             }
-            let converter =
-                StatisticsConverter::try_new(field.name(), schema, parquet_schema).map_err(failed)?;
+            let converter = StatisticsConverter::try_new(field.name(), schema, parquet_schema)
+                .map_err(failed)?;
             let groups = metadata.row_groups();
             let mins = converter.row_group_mins(groups).map_err(failed)?;
             let maxes = converter.row_group_maxes(groups).map_err(failed)?;
@@ -84,8 +84,9 @@ impl FileStats {
 
     /// Reads the JSON that a Delta log holds.
     pub(super) fn from_json(json: &str) -> Result<Self> {
-        let stats: DeltaStats = serde_json::from_str(json)
-            .map_err(|e| Error::data(format!("file statistics in the Delta log are broken: {e}")))?;
+        let stats: DeltaStats = serde_json::from_str(json).map_err(|e| {
+            Error::data(format!("file statistics in the Delta log are broken: {e}"))
+        })?;
         let mut columns: BTreeMap<String, ColumnStats> = BTreeMap::new();
         for (name, value) in stats.min_values {
             columns.entry(name).or_default().min = Some(value);
@@ -151,7 +152,8 @@ fn bounds(mins: &ArrayRef, maxes: &ArrayRef) -> Option<(Value, Value)> {
 fn date(days: i32) -> Option<Value> {
     let epoch = NaiveDate::from_ymd_opt(1970, 1, 1)?;
     let distance = Days::new(u64::from(days.unsigned_abs()));
-    let day = if days < 0 { epoch.checked_sub_days(distance) } else { epoch.checked_add_days(distance) };
+    let day =
+        if days < 0 { epoch.checked_sub_days(distance) } else { epoch.checked_add_days(distance) };
     Some(json!(day?.format("%Y-%m-%d").to_string()))
 }
 

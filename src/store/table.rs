@@ -123,7 +123,11 @@ impl TableSnapshot {
         Ok(views.iter().filter_map(time).collect())
     }
 
-    pub(super) async fn transaction(&self, location: &Location, app_id: &str) -> Result<Option<i64>> {
+    pub(super) async fn transaction(
+        &self,
+        location: &Location,
+        app_id: &str,
+    ) -> Result<Option<i64>> {
         let log = log_store(location, self.name)?;
         self.delta
             .transaction_version(log.as_ref(), app_id)

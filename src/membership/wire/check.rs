@@ -203,7 +203,7 @@ fn bitset_container(reader: &mut Reader<'_>, members: u32) -> Result<(u16, u16)>
     }
     let mut set = (0_u16..1_024).zip(words).filter(|(_, bytes)| word(bytes) != 0);
     let (low, low_bits) = set.next().expect("more than 4,096 members");
-    let (high, high_bits) = set.last().unwrap_or((low, low_bits));
+    let (high, high_bits) = set.fold((low, low_bits), |_, last| last);
     let first = low * 64 + low_bit(word(low_bits));
     let last = high * 64 + 63 - low_bit(word(high_bits).reverse_bits());
     Ok((first, last))
