@@ -121,7 +121,7 @@ impl Output {
     /// # Errors
     /// Where stdout cannot be written, or a column has no text.
     pub fn batches(&self, schema: &SchemaRef, batches: &[RecordBatch]) -> Result<()> {
-        let failed = |e: arrow::error::ArrowError| Error::internal(format!("rows: {e}"));
+        let failed = |e: ArrowError| Error::internal(format!("rows: {e}"));
         let mut bytes = Vec::new();
         match self.format {
             OutputFormat::Table => return self.write(&rows_table(schema, batches)?),
@@ -234,14 +234,15 @@ fn flat(batch: &RecordBatch) -> std::result::Result<RecordBatch, ArrowError> {
             return Ok((field.name(), ArrayRef::clone(column)));
         }
         let text = ArrayFormatter::try_new(column, &options)?;
-        let values = (0..column.len()).map(|row| column.is_valid(row).then(|| text.value(row).to_string()));
+        let values =
+            (0..column.len()).map(|row| column.is_valid(row).then(|| text.value(row).to_string()));
         Ok((field.name(), Arc::new(values.collect::<StringArray>()) as ArrayRef))
     });
     RecordBatch::try_from_iter(columns.collect::<std::result::Result<Vec<_>, ArrowError>>()?)
 }
 
 fn rows_table(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<String> {
-    let failed = |e: arrow::error::ArrowError| Error::internal(format!("rows: {e}"));
+    let failed = |e: ArrowError| Error::internal(format!("rows: {e}"));
     let options = FormatOptions::default().with_null("null");
     let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
     let mut table = table(&names);

@@ -215,6 +215,26 @@ fn rows_of_empty(project: &Project) -> [u64; 3] {
 }
 
 #[test]
+fn a_first_ingest_that_is_killed_leaves_no_store_or_a_good_one() {
+    let mut dice = Dice(0xf1257);
+    let file = events_csv("n", USERS, ROWS);
+    for round in 0..8 {
+        let project = Project::new();
+        project.write("e.csv", &file);
+        killed(&project, &ingest_args("e.csv"), Duration::from_millis(5 * round + dice.throw(20)));
+        let run = project.run(&["status", "--format", "json"]);
+        if run.code == Some(0) {
+            let rows = rows_of_empty(&project);
+            assert!(rows == [0, 0, 0] || rows == [300, 300, 3_000], "round {round}: {rows:?}");
+        } else {
+            assert!(run.stderr.contains("there is no store at store"), "round {round}: {run:#?}");
+        }
+        project.ok(&ingest_args("e.csv"));
+        assert_eq!(rows(&project), [300, 300, 3_000], "round {round}");
+    }
+}
+
+#[test]
 fn half_written_objects_are_no_objects() {
     let project = Project::with_shop();
     let before = project.status();
