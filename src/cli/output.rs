@@ -3,10 +3,12 @@
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array as _, ArrayRef, RecordBatch, StringArray};
 use arrow::csv::WriterBuilder;
 use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
 use arrow::json::ArrayWriter;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use comfy_table::{CellAlignment, Table, presets};
@@ -127,7 +129,7 @@ impl Output {
     /// # Errors
     /// Where stdout cannot be written, or a column has no text.
     pub fn batches(&self, schema: &SchemaRef, batches: &[RecordBatch]) -> Result<()> {
-        let failed = |e: arrow::error::ArrowError| Error::internal(format!("rows: {e}"));
+        let failed = |e: ArrowError| Error::internal(format!("rows: {e}"));
         let mut bytes = Vec::new();
         match self.format {
             OutputFormat::Table => return self.write(&rows_table(schema, batches)?),
@@ -143,8 +145,9 @@ impl Output {
             }
             OutputFormat::Csv => {
                 let mut writer = WriterBuilder::new().with_header(true).build(&mut bytes);
-                writer.write(&RecordBatch::new_empty(SchemaRef::clone(schema))).map_err(failed)?;
-                batches.iter().try_for_each(|b| writer.write(b)).map_err(failed)?;
+                let empty = RecordBatch::new_empty(SchemaRef::clone(schema));
+                let all = std::iter::once(&empty).chain(batches);
+                all.map(flat).try_for_each(|b| writer.write(&b?)).map_err(failed)?;
             }
         }
         write_bytes(&bytes)
@@ -230,8 +233,24 @@ fn plain(value: &Value) -> String {
     }
 }
 
+/// `batch` with nested columns as the text that tables show: CSV has no lists.
+fn flat(batch: &RecordBatch) -> std::result::Result<RecordBatch, ArrowError> {
+    let options = FormatOptions::default();
+    let schema = batch.schema();
+    let columns = schema.fields().iter().zip(batch.columns()).map(|(field, column)| {
+        if !field.data_type().is_nested() {
+            return Ok((field.name(), ArrayRef::clone(column)));
+        }
+        let text = ArrayFormatter::try_new(column, &options)?;
+        let values =
+            (0..column.len()).map(|row| column.is_valid(row).then(|| text.value(row).to_string()));
+        Ok((field.name(), Arc::new(values.collect::<StringArray>()) as ArrayRef))
+    });
+    RecordBatch::try_from_iter(columns.collect::<std::result::Result<Vec<_>, ArrowError>>()?)
+}
+
 fn rows_table(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<String> {
-    let failed = |e: arrow::error::ArrowError| Error::internal(format!("rows: {e}"));
+    let failed = |e: ArrowError| Error::internal(format!("rows: {e}"));
     let options = FormatOptions::default().with_null("null");
     let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
     let mut table = table(&names);

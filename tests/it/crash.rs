@@ -6,26 +6,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::support::{Project, events_csv, table_rows};
+use super::support::{Dice, Project, events_csv, table_rows};
 
 /// Rounds of killing; a third of them kill a build as well.
 const ROUNDS: u32 = 25;
 /// Rows of each round's file, and the users in it, all of them new.
 const ROWS: u32 = 3_000;
 const USERS: u32 = 300;
-
-/// Repeatable chance (Marsaglia's xorshift).
-struct Dice(u64);
-
-impl Dice {
-    /// A number below `below`.
-    fn throw(&mut self, below: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % below
-    }
-}
 
 fn start(project: &Project, args: &[&str]) -> Child {
     let mut command = project.command(args);
@@ -67,7 +54,7 @@ fn ingest_args(file: &str) -> [&str; 5] {
 #[test]
 fn a_killed_command_leaves_the_last_commit_and_can_be_done_again() {
     let project = Project::new();
-    let mut dice = Dice(0x5eed);
+    let mut dice = Dice::new(0x5eed);
     project.segment("buyers", "SELECT profile_id FROM events WHERE event = 'purchase'");
     project.write("base.csv", events_csv("base", USERS, ROWS));
     let ingest_micros = elapsed_micros(|| drop(project.ok(&ingest_args("base.csv"))));
@@ -212,6 +199,26 @@ fn a_store_killed_while_it_was_made_is_made() {
 fn rows_of_empty(project: &Project) -> [u64; 3] {
     let status = project.status();
     ["profiles", "identifiers", "events"].map(|t| table_rows(&status, t))
+}
+
+#[test]
+fn a_first_ingest_that_is_killed_leaves_no_store_or_a_good_one() {
+    let mut dice = Dice::new(0xf1257);
+    let file = events_csv("n", USERS, ROWS);
+    for round in 0..8 {
+        let project = Project::new();
+        project.write("e.csv", &file);
+        killed(&project, &ingest_args("e.csv"), Duration::from_millis(5 * round + dice.throw(20)));
+        let run = project.run(&["status", "--format", "json"]);
+        if run.code == Some(0) {
+            let rows = rows_of_empty(&project);
+            assert!(rows == [0, 0, 0] || rows == [300, 300, 3_000], "round {round}: {rows:?}");
+        } else {
+            assert!(run.stderr.contains("there is no store at store"), "round {round}: {run:#?}");
+        }
+        project.ok(&ingest_args("e.csv"));
+        assert_eq!(rows(&project), [300, 300, 3_000], "round {round}");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, TimestampMi
 use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
 
-use super::support::{Project, table_rows};
+use super::support::{Project, events_csv, table_rows};
 
 const USER: [&str; 2] = ["--key", "user_id"];
 
@@ -250,6 +250,19 @@ fn packed_files_ndjson_and_parquet_hold_the_same_rows() {
     parquet_file(&project, "e.parquet");
     events(&project, "e.parquet", &[]);
     assert_eq!(project.csv(ALL_EVENTS), STORED);
+}
+
+#[test]
+fn an_ingest_short_of_memory_keeps_the_same_rows() {
+    let file = events_csv("m", 700, 9_000);
+    let all = ["64KiB", "1GB"].map(|memory| {
+        let project = Project::new();
+        project.write("e.csv", &file);
+        project.ok(&["--memory", memory, "ingest", "events", "e.csv", "--key", "user_id"]);
+        project.csv("SELECT * FROM events ORDER BY note")
+    });
+    assert_eq!(all[0].len(), 9_000);
+    assert!(all[0] == all[1], "rows that were set aside on the disk differ");
 }
 
 #[test]

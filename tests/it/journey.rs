@@ -205,6 +205,25 @@ fn query_writes_tables_json_and_csv() {
 }
 
 #[test]
+fn every_type_is_shown_in_every_format() {
+    let project = built();
+    let sql = "SELECT [1, 2] AS list, named_struct('a', 1) AS struct, true AS truth, NULL AS none, \
+               DATE '2026-01-31' AS day, CAST(1.5 AS DECIMAL(5, 2)) AS money, INTERVAL '1 day' AS span, \
+               TIMESTAMP '2026-01-31T12:00:00.5Z' AS moment, X'0aff' AS bytes";
+    let csv = project.ok(&["query", sql, "--format", "csv"]).stdout;
+    assert!(csv.contains("\n\"[1, 2]\",{a: 1},true,,2026-01-31,1.50,"), "{csv}");
+    let row = &project.rows(sql)[0];
+    assert_eq!((&row["list"], &row["struct"]), (&json!([1, 2]), &json!({"a": 1})));
+    assert_eq!((&row["money"], &row["none"]), (&json!(1.5), &Value::Null));
+    assert!(project.ok(&["query", sql]).stdout.contains("[1, 2]"));
+    for format in ["table", "json", "csv"] {
+        for table in ["profiles", "events", "identifiers", "memberships", "builds"] {
+            project.ok(&["query", &format!("SELECT * FROM {table}"), "--format", format]);
+        }
+    }
+}
+
+#[test]
 fn history_lists_builds_last_first() {
     let project = built();
     project.ok(&["build", "--as-of", "2028-11-01"]);

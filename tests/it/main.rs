@@ -8,6 +8,7 @@
 //! - [`ingest`]: what becomes of files
 //! - [`bad_input`]: what is wrong is named, with its place, and changes nothing
 //! - [`segments`]: what memberships are, and that nothing but data and SQL decides them
+//! - [`naive`]: segments against a loop over the same events
 //! - [`crash`]: killed writers, writers at the same time
 //! - [`golden`]: help and error texts, reviewed as diffs
 //! - [`support`]: a project, and running the binary in it
@@ -17,6 +18,7 @@ mod crash;
 mod golden;
 mod ingest;
 mod journey;
+mod naive;
 mod segments;
 mod support;
 mod tidy;

@@ -225,6 +225,24 @@ pub(crate) fn events_csv(prefix: &str, users: u32, rows: u32) -> String {
     text
 }
 
+/// Repeatable chance (Marsaglia's xorshift).
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    /// Dice that `seed`, which is not 0, decides.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A number below `below`.
+    pub(crate) fn throw(&mut self, below: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % below
+    }
+}
+
 const CUSTOMERS: &str = "\
 user_id,email,country,plan
 u1,Ann@Example.com,DE,free
