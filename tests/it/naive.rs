@@ -29,7 +29,7 @@ fn events(rows: u64) -> Vec<Event> {
         let first = NaiveDate::from_ymd_opt(1900, 1, 1).expect("a date");
         let first = first + Months::new(u32::try_from(month).expect("few months"));
         // In the first month of a decade nothing lies behind the first microsecond.
-        let later = if month % 120 == 0 { [1, 0] } else { [1_000_000, 86_400_000_000] };
+        let later = if month.is_multiple_of(120) { [1, 0] } else { [1_000_000, 86_400_000_000] };
         let edges = [0, 1, -1, later[0], later[1]];
         let edge = edges[usize::try_from(dice.throw(5)).expect("small")];
         let at =
