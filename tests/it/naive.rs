@@ -28,8 +28,10 @@ fn events(rows: u64) -> Vec<Event> {
         let month = dice.throw(60) * 60;
         let first = NaiveDate::from_ymd_opt(1900, 1, 1).expect("a date");
         let first = first + Months::new(u32::try_from(month).expect("few months"));
-        let edge =
-            [0, 1, -1, 1_000_000, 86_400_000_000][usize::try_from(dice.throw(5)).expect("small")];
+        // In the first month of a decade nothing lies behind the first microsecond.
+        let later = if month.is_multiple_of(120) { [1, 0] } else { [1_000_000, 86_400_000_000] };
+        let edges = [0, 1, -1, later[0], later[1]];
+        let edge = edges[usize::try_from(dice.throw(5)).expect("small")];
         let at =
             first.and_hms_opt(0, 0, 0).expect("midnight").and_utc() + TimeDelta::microseconds(edge);
         let at = at.max(DateTime::from_timestamp(-2_208_988_800, 0).expect("1900"));
