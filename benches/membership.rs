@@ -28,7 +28,9 @@ fn column(ids: &[ProfileId]) -> Int32Array {
 
 fn mask(ids: &[ProfileId]) -> Mask {
     let mut mask = Mask::new();
-    ids.iter().for_each(|&id| mask.insert(id));
+    for &id in ids {
+        mask.insert(id);
+    }
     mask
 }
 

@@ -243,9 +243,10 @@ pub(super) fn settle_rejects(
     if !all && spec.rejects_max.allows(ingested.rejected, ingested.rows) {
         return Ok(());
     }
+    let limit = if all { "none fits".to_owned() } else { format!("it bears {}", spec.rejects_max) };
     let mut error = Error::data(format!(
-        "{} of {} rows of source {} do not fit; it bears {}",
-        ingested.rejected, ingested.rows, spec.name, spec.rejects_max
+        "{} of {} rows of source {} do not fit; {limit}",
+        ingested.rejected, ingested.rows, spec.name
     ))
     .at(&spec.file, None, None);
     if let Some((reason, rows)) = ingested.reject_reasons.first() {

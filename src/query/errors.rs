@@ -54,6 +54,7 @@ impl Sql<'_> {
             DataFusionError::SchemaError(schema, _) => self.schema(schema, error.diagnostic()),
             DataFusionError::ResourcesExhausted(message) => {
                 let message = message.lines().next().unwrap_or_default();
+                let message = message.split(" with top memory consumers").next().unwrap_or(message);
                 self.place(Error::limit(format!("the query ran out of memory: {message}")), None)
                     .with_hint("give it more with --memory, or ask for less at a time")
             }
