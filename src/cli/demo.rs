@@ -12,7 +12,7 @@ use crate::error::Result;
 use super::Outcome;
 use super::args::Global;
 use super::output::{
-    Output, align_right, bytes, count, duration, maybe_count, plural, rate, table,
+    Output, align_right, bytes, count, duration, maybe_count, plural, rate, render, table,
 };
 use super::progress::Bar;
 
