@@ -14,8 +14,8 @@ const COMMON: &[&str] = &["name", "description", "owner", "tags"];
 /// [`crate::source::ReadOptions::KEYS`], which the ingest room checks.
 const SOURCE: &[&str] = &["kind", "keys", "time", "event", "rejects"];
 
-/// What a source may say about its files. They stand here too, since this room is below the one that
-/// reads them; a test in `source` keeps the two lists equal.
+/// What a source may say about its files: the one list of these keys, which the room that reads files
+/// takes from here.
 pub const FILE_KEYS: &[&str] = &[
     "format",
     "delimiter",

@@ -93,19 +93,7 @@ pub struct ReadOptions {
 
 impl ReadOptions {
     /// The keys that [`ReadOptions::set`] knows.
-    pub const KEYS: &[&str] = &[
-        "format",
-        "delimiter",
-        "quote",
-        "header",
-        "columns",
-        "encoding",
-        "decimal",
-        "timezone",
-        "times",
-        "nulls",
-        "types",
-    ];
+    pub const KEYS: &[&str] = crate::project::front_matter::FILE_KEYS;
 
     /// Sets what `key` stands for from its front-matter spelling; `Ok(false)` for an unknown key.
     ///
