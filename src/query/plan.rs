@@ -1,6 +1,5 @@
 //! A planned query, and running it.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, LogicalPlanBuilder, Sort, ident};
-use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt as _;
 
 use crate::error::{Error, Result};
@@ -173,26 +172,12 @@ impl Plan {
         self.sql().place(Error::input("the query does not return one number"), None)
     }
 
-    /// The plan that runs, indented, one operator a line.
-    ///
-    /// # Errors
-    /// Where the query cannot be planned.
-    pub async fn physical_text(&self) -> Result<String> {
-        Ok(displayable(self.physical().await?.as_ref()).indent(false).to_string())
-    }
-
     async fn physical(&self) -> Result<Arc<dyn ExecutionPlan>> {
         self.session
             .state()
             .create_physical_plan(&self.logical)
             .await
             .map_err(|e| self.sql().error_among(&e, &self.session))
-    }
-
-    /// The tables that the query reads, for messages.
-    pub fn tables(&self) -> BTreeSet<String> {
-        let references = self.session.references(&self.text, None).unwrap_or_default();
-        references.into_iter().map(|r| r.table).collect()
     }
 }
 

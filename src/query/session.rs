@@ -79,11 +79,8 @@ impl Session {
         as_of: AsOf,
     ) -> Result<Self> {
         let session = Self::new(limits, as_of)?;
-        let (url, client) = store.object_store();
-        session.context.register_object_store(&url, client);
         for name in TableName::ALL {
-            let table = StoreTable::new(store, snapshot.table(name)?, &session.context)?;
-            session.register(name.as_str(), Arc::new(table))?;
+            session.define_table(store, snapshot.table(name)?)?;
         }
         Ok(session)
     }
@@ -99,11 +96,15 @@ impl Session {
         as_of: AsOf,
     ) -> Result<Self> {
         let session = Self::new(limits, as_of)?;
-        let (url, client) = store.object_store();
-        session.context.register_object_store(&url, client);
-        let scan = StoreTable::new(store, table, &session.context)?;
-        session.register(table.name.as_str(), Arc::new(scan))?;
+        session.define_table(store, table)?;
         Ok(session)
+    }
+
+    fn define_table(&self, store: &Store, table: &TableSnapshot) -> Result<()> {
+        let (url, client) = store.object_store();
+        self.context.register_object_store(&url, client);
+        let scan = StoreTable::new(store, table, &self.context)?;
+        self.register(table.name.as_str(), Arc::new(scan))
     }
 
     fn register(&self, name: &str, table: Arc<dyn TableProvider>) -> Result<()> {
