@@ -5,6 +5,7 @@
 //! - [`shards`]: a membership cut along shards, and put together again
 //! - [`columns`]: a membership as Arrow columns of `profile_id`
 //! - [`mask`]: [`Mask`], the same set while a pass computes it: one bit an id
+//! - [`words`]: from and to words of bits, as passes have them
 //! - [`wire`]: portable roaring bytes, written one way only and read strictly
 //!
 //! Masks to compute, roaring to store: a pass fills a [`Mask`], [`Mask::to_membership`] ends it, and
@@ -22,6 +23,7 @@ pub mod mask;
 pub mod set;
 pub mod shards;
 pub mod wire;
+pub mod words;
 
 pub use mask::Mask;
 pub use set::Membership;
