@@ -6,13 +6,19 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::array::{ArrayRef, AsArray as _, RecordBatch};
+use arrow::datatypes::{Int32Type, Schema, SchemaRef};
 use datafusion::common::DFSchema;
+use datafusion::common::tree_node::{TransformedResult as _, TreeNode as _};
+use datafusion::datasource::{MemTable, provider_as_source};
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::{LogicalPlanBuilder, ident};
 use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
 use datafusion::optimizer::{Optimizer, OptimizerRule};
+use datafusion::physical_plan::collect;
 
 use crate::error::{Error, Result};
+use crate::model::tables;
 
 use super::plan::Plan;
 use super::session::Session;
@@ -29,9 +35,79 @@ pub mod df {
     };
     pub use datafusion::logical_expr::utils::{conjunction, disjunction, split_conjunction};
     pub use datafusion::logical_expr::{
-        Aggregate, BinaryExpr, Distinct, Expr, Filter, Join, LogicalPlan, Operator, Projection,
-        Subquery, SubqueryAlias, TableScan, lit,
+        Aggregate, BinaryExpr, Distinct, Expr, ExprSchemable, Filter, Join, Limit, LogicalPlan,
+        Operator, Projection, Subquery, SubqueryAlias, TableScan, lit,
     };
+}
+
+/// A table whose rows a pass puts in later.
+#[derive(Debug)]
+pub struct StandIn;
+
+impl StandIn {
+    /// A scan of a table called `name` that has no rows yet.
+    ///
+    /// # Errors
+    /// Where two columns have one name.
+    pub fn empty(name: df::TableReference, schema: &SchemaRef) -> df::Result<df::LogicalPlan> {
+        Self::scan(name, schema, Vec::new())
+    }
+
+    /// `plan` with `id` as its only column.
+    ///
+    /// # Errors
+    /// Where the plan has no such column.
+    pub fn project(plan: df::LogicalPlan, id: df::Expr) -> df::Result<df::LogicalPlan> {
+        LogicalPlanBuilder::from(plan).project([id])?.build()
+    }
+
+    fn scan(
+        name: df::TableReference,
+        schema: &SchemaRef,
+        rows: Vec<RecordBatch>,
+    ) -> df::Result<df::LogicalPlan> {
+        let names = [tables::PROFILE_ID, tables::TS];
+        let order = names.iter().filter(|n| schema.index_of(n).is_ok());
+        let order = order.map(|n| ident(*n).sort(true, false)).collect::<Vec<_>>();
+        let table = MemTable::try_new(SchemaRef::clone(schema), vec![rows])?;
+        let table = table.with_sort_order(vec![order]);
+        LogicalPlanBuilder::scan(name, provider_as_source(Arc::new(table)), None)?.build()
+    }
+}
+
+impl Session {
+    /// The ids that `plan` returns when its table holds `rows`, which are sorted by `profile_id`
+    /// and `ts`. One thread: other shards keep the others busy.
+    ///
+    /// # Errors
+    /// Where the query fails.
+    pub async fn local_ids(&self, plan: &df::LogicalPlan, rows: RecordBatch) -> Result<Vec<i32>> {
+        let failed = |e: DataFusionError| Error::data(e.strip_backtrace());
+        let filled = plan
+            .clone()
+            .transform_down(|node| match &node {
+                df::LogicalPlan::TableScan(scan) => {
+                    let schema = scan.source.schema();
+                    let rows = rows.clone().with_schema(Arc::clone(&schema))?;
+                    StandIn::scan(scan.table_name.clone(), &schema, vec![rows])
+                        .map(df::Transformed::yes)
+                }
+                _ => Ok(df::Transformed::no(node)),
+            })
+            .data()
+            .map_err(failed)?;
+        let mut state = self.state();
+        state.config_mut().options_mut().execution.target_partitions = 1;
+        let exec = state.create_physical_plan(&filled).await.map_err(failed)?;
+        let batches = collect(exec, state.task_ctx()).await.map_err(failed)?;
+        let mut ids = Vec::new();
+        for batch in &batches {
+            let column = batch.column(0).as_primitive_opt::<Int32Type>();
+            let column = column.ok_or_else(|| Error::internal("ids of another type"))?;
+            ids.extend(column.iter().flatten());
+        }
+        Ok(ids)
+    }
 }
 
 /// An expression that evaluates over batches.

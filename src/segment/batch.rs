@@ -14,7 +14,7 @@ use crate::query::{Limits, Session};
 use super::compile::Seen;
 use super::evaluate::Planned;
 use super::pass::{self, Cost, Output, RunRequest};
-use super::program::{LeafId, Program, SetExpr};
+use super::program::{Leaf, LeafId, Program, SetExpr};
 
 /// Segments compiled together.
 #[derive(Debug, Clone, Default)]
@@ -99,14 +99,14 @@ impl Batch {
         limits: Limits,
         known: BTreeMap<String, Membership>,
     ) -> Result<BatchRun> {
-        let (outputs, early) = self.outputs(&known);
+        let (outputs, ranked, early) = self.outputs(&known);
         let mut run = BatchRun {
             memberships: BTreeMap::new(),
             leaves: BTreeMap::new(),
             shares: BTreeMap::new(),
             cost: Cost::default(),
         };
-        if outputs.is_empty() {
+        if outputs.is_empty() && ranked.is_empty() {
             return Ok(run);
         }
         let outputs = Arc::new(outputs);
@@ -115,6 +115,7 @@ impl Batch {
             limits,
             program: &self.program,
             outputs: Arc::clone(&outputs),
+            ranked: Arc::new(ranked),
             known: Arc::new(known),
         };
         let ran = pass::run(&request).await?;
@@ -132,37 +133,52 @@ impl Batch {
                 }
             }
         }
+        let ranked = ran.ranked.into_iter();
+        run.leaves.extend(ranked.filter_map(|(leaf, set)| Some((leaf, set.ok()?))));
         run.shares = self.shares(&early, &ran.leaf_rows);
         Ok(run)
     }
 
-    /// What the passes work out: segments that they can finish, and leaves of those that wait.
-    fn outputs(&self, known: &BTreeMap<String, Membership>) -> (Vec<Output>, BTreeSet<String>) {
+    /// What the passes work out: segments that they can finish, leaves of those that wait, and
+    /// leaves that rank.
+    fn outputs(
+        &self,
+        known: &BTreeMap<String, Membership>,
+    ) -> (Vec<Output>, Vec<LeafId>, BTreeSet<String>) {
         let mut outputs = Vec::new();
         let mut early: BTreeSet<String> = BTreeSet::new();
         let mut waiting: BTreeSet<LeafId> = BTreeSet::new();
-        for name in &self.order {
-            let Some(Ok(set)) = self.sets.get(name) else { continue };
-            let mut is_early = true;
+        let is_there = |set: &SetExpr, early: &BTreeSet<String>| {
+            let mut all = true;
             set.visit(&mut |part| {
                 if let SetExpr::Segment(other) = part {
-                    is_early &= early.contains(other) || known.contains_key(other);
+                    all &= early.contains(other) || known.contains_key(other);
                 }
             });
-            if is_early {
+            all
+        };
+        for name in &self.order {
+            let Some(Ok(set)) = self.sets.get(name) else { continue };
+            if self.program.is_local(set) && is_there(set, &early) {
                 outputs.push(Output { name: name.clone(), expression: set.clone() });
                 early.insert(name.clone());
             } else {
                 waiting.extend(set.leaves());
             }
         }
-        // "#3" is no segment's name.
-        outputs.extend(
-            waiting
-                .into_iter()
-                .map(|leaf| Output { name: leaf.to_string(), expression: SetExpr::Leaf(leaf) }),
-        );
-        (outputs, early)
+        let mut ranked = Vec::new();
+        for leaf in waiting {
+            match &self.program.leaves[leaf.0] {
+                Leaf::Ranked(of) if is_there(&of.among, &early) => ranked.push(leaf),
+                // Whom it ranks is not known yet: the query runs by itself.
+                Leaf::Ranked(_) => {}
+                // "#3" is no segment's name.
+                _ => {
+                    outputs.push(Output { name: leaf.to_string(), expression: SetExpr::Leaf(leaf) })
+                }
+            }
+        }
+        (outputs, ranked, early)
     }
 
     /// How the cost falls to segments: a leaf costs the rows that it looks at, and those who share it

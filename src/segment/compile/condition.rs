@@ -230,7 +230,7 @@ fn holds(expression: &Expr, test: impl Fn(&Expr) -> bool) -> bool {
     found
 }
 
-fn has_subquery(expression: &Expr) -> bool {
+pub(super) fn has_subquery(expression: &Expr) -> bool {
     holds(expression, |e| {
         matches!(
             e,

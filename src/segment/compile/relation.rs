@@ -144,7 +144,10 @@ impl Compiler<'_> {
             }
             _ => {}
         }
-        let relation = self.relation(plan)?;
+        let relation = match self.relation(plan) {
+            Ok(relation) => relation,
+            Err(why) => return self.local(plan, column).map_err(|_| why),
+        };
         match relation.columns().get(column) {
             Some(Some(id)) if is_profile_id(id) => self.members(relation),
             _ => opaque("profile_id is computed"),
@@ -195,7 +198,7 @@ impl Compiler<'_> {
             LogicalPlan::Aggregate(aggregate) => self.grouped(aggregate),
             LogicalPlan::Join(join) => self.joined(join),
             LogicalPlan::Distinct(Distinct::All(_)) | LogicalPlan::Union(_) => self.ids_alone(plan),
-            LogicalPlan::Limit(_) => opaque("LIMIT chooses among all profiles"),
+            LogicalPlan::Limit(limit) => self.ranked(limit),
             LogicalPlan::Window(_) => opaque("it has a window function"),
             LogicalPlan::Distinct(Distinct::On(_)) => opaque("it has DISTINCT ON"),
             other => opaque(format!("it has {}", node_name(other))),

@@ -18,6 +18,7 @@ use crate::model::{TableName, tables};
 use crate::store::{ColumnRanges, DataFile, OpenFile, Run};
 
 use super::super::program::{AggregateId, FilterId};
+use super::collect::Collected;
 use super::condition::{Columns, ItemSets};
 use super::plan::{Need, Shard, Work};
 use super::select::{ForEvent, Special};
@@ -32,6 +33,8 @@ pub(super) struct Found {
     pub(super) seen: HashMap<FilterId, Words>,
     pub(super) states: HashMap<AggregateId, State>,
     pub(super) moments: HashMap<FilterId, Moments>,
+    /// Rows for queries.
+    pub(super) collected: HashMap<FilterId, Collected>,
     /// What could not be evaluated, by filter.
     pub(super) failed_filters: HashMap<FilterId, Error>,
     /// What could not be evaluated, by aggregate.
@@ -78,6 +81,10 @@ pub(super) async fn run(work: &Work, shard: &Shard, needs: &[Need]) -> Result<Fo
         }
         if need.moments {
             found.moments.insert(need.filter, Moments::default());
+        }
+        if !need.collected.is_empty() {
+            let columns = need.collected.iter().cloned().collect();
+            found.collected.insert(need.filter, Collected::new(columns));
         }
         for id in &need.aggregates {
             found.states.insert(*id, State::new(&work.program.aggregates[id.0], shard.span));
@@ -146,6 +153,7 @@ impl Job {
             if *checks_time || need.moments {
                 names.insert(tables::TS.to_owned());
             }
+            names.extend(need.collected.iter().cloned());
             for atom in &self.special(need).rest {
                 names.extend(work.specials(|s| s.atom(*atom)).columns.iter().cloned());
             }
@@ -237,6 +245,9 @@ fn feed(
         }
         if let Some(moments) = found.moments.get_mut(&need.filter) {
             moments.add(rows, ts);
+        }
+        if let Some(collected) = found.collected.get_mut(&need.filter) {
+            collected.add(&work.event_schema, columns, chosen.as_deref())?;
         }
         for id in &need.aggregates {
             let argument = work.argument_place(*id).map(|place| {

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use arrow::array::{ArrayRef, AsArray as _};
 use arrow::datatypes::{Field, Schema};
 
+use super::super::program::Ranked;
 use crate::error::{Error, Result};
 use crate::query::df::{Column, Expr, Transformed, TransformedResult as _, TreeNode as _};
 
@@ -14,6 +15,7 @@ use super::super::program::{
 use super::events::Found;
 use super::plan::{Shard, Work};
 use super::profiles::Attributes;
+use super::rank::{Candidate, candidates};
 use super::sequence::each_pair;
 use super::words::Words;
 
@@ -53,7 +55,7 @@ impl LeafSets {
                 continue;
             }
             let set = match &work.program.leaves[id.0] {
-                Leaf::Attribute(_) => continue,
+                Leaf::Attribute(_) | Leaf::Local(_) | Leaf::Ranked(_) => continue,
                 Leaf::Events(filter) => match found.failed_filters.get(filter) {
                     Some(error) => Err(error.clone()),
                     None => match found.seen.get(filter) {
@@ -96,6 +98,30 @@ impl LeafSets {
         attributes: &Attributes,
         found: &Found,
     ) -> Result<Words> {
+        self.check(work, ids, found)?;
+        let domain = match among {
+            Some(filter) => found.seen.get(&filter),
+            None => Some(&attributes.everyone),
+        };
+        let domain = domain.ok_or_else(|| Error::internal("a group was not looked for"))?;
+        let places = self.domains.entry(among).or_insert_with(|| domain.ids());
+        let scope = Scope { work, shard, attributes, found, places };
+        let values = scope.values(condition, &mut |id| {
+            if let Some(known) = self.gathered.get(&(among, id)) {
+                return Ok(ArrayRef::clone(known));
+            }
+            let array = scope.gather(id)?;
+            self.gathered.insert((among, id), ArrayRef::clone(&array));
+            Ok(array)
+        })?;
+        let values = values.as_boolean_opt().ok_or_else(|| Error::internal("no condition"))?;
+        let mut words = Words::zeros(shard.span);
+        Words::of_true(values).each(|row| words.set(places[row] as usize));
+        Ok(words)
+    }
+
+    /// Whether the aggregates `ids` could be worked out.
+    fn check(&self, work: &Work, ids: &[AggregateId], found: &Found) -> Result<()> {
         for id in ids {
             let aggregate = &work.program.aggregates[id.0];
             let failed = [aggregate.group, aggregate.rows];
@@ -104,47 +130,41 @@ impl LeafSets {
                 return Err(error.clone());
             }
         }
-        let domain = match among {
-            Some(filter) => found.seen.get(&filter),
-            None => Some(&attributes.everyone),
-        };
-        let domain = domain.ok_or_else(|| Error::internal("a group was not looked for"))?;
-        let places = self.domains.entry(among).or_insert_with(|| domain.ids());
-        let (expression, columns) = named(condition)?;
-        let mut fields = Vec::new();
-        let mut arrays = Vec::new();
-        for (name, source) in columns {
-            let (data_type, array) = match source {
-                Source::Aggregate(id) => {
-                    let aggregate = &work.program.aggregates[id.0];
-                    let state = &found.states[&id];
-                    let group = found.seen.get(&aggregate.group).unwrap_or(domain);
-                    let array = match self.gathered.get(&(among, id)) {
-                        Some(known) => ArrayRef::clone(known),
-                        None => state.gather(places, group, shard.start)?,
-                    };
-                    self.gathered.insert((among, id), ArrayRef::clone(&array));
-                    (aggregate.data_type.clone(), array)
-                }
-                Source::Attribute(column) => {
-                    let field = work
-                        .profile_schema
-                        .field_with_name(&column)
-                        .map_err(|_| Error::internal(format!("profiles has no column {column}")))?;
-                    let data_type = field.data_type().clone();
-                    let array = attributes.gather(&column, &data_type, places)?;
-                    (data_type, array)
-                }
-            };
-            fields.push(Field::new(name, data_type, true));
-            arrays.push(array);
+        Ok(())
+    }
+
+    /// The keys of the profiles of this shard that may be among those that `ranked` takes; nothing
+    /// where `found` lacks one of its aggregates.
+    pub(super) fn ranked(
+        &self,
+        ranked: &Ranked,
+        (work, shard): (&Work, &Shard),
+        attributes: &Attributes,
+        found: &Found,
+        segments: &dyn Fn(&str) -> Result<Words>,
+    ) -> Option<Result<Vec<Candidate>>> {
+        let ids: Vec<AggregateId> =
+            ranked.keys.iter().flat_map(|key| Program::aggregates_in(&key.value)).collect();
+        let is_known = |leaf: &LeafId| self.sets.contains_key(leaf);
+        if !ids.iter().all(|id| found.states.contains_key(id))
+            || !ranked.among.leaves().iter().all(is_known)
+        {
+            return None;
         }
-        let formula = work.session.formula(&expression, &Schema::new(fields))?;
-        let values = formula.evaluate(arrays, places.len())?;
-        let values = values.as_boolean_opt().ok_or_else(|| Error::internal("no condition"))?;
-        let mut words = Words::zeros(shard.span);
-        Words::of_true(values).each(|row| words.set(places[row] as usize));
-        Ok(words)
+        let candidates = || {
+            self.check(work, &ids, found)?;
+            let places = self.set(&ranked.among, shard.span, segments)?.ids();
+            let scope = Scope { work, shard, attributes, found, places: &places };
+            let keys = ranked.keys.iter();
+            let keys = keys.map(|key| scope.values(&key.value, &mut |id| scope.gather(id)));
+            candidates(ranked, &keys.collect::<Result<Vec<_>>>()?, &places, shard.start)
+        };
+        Some(candidates())
+    }
+
+    /// The set of a leaf that was worked out elsewhere.
+    pub(super) fn put(&mut self, leaf: LeafId, set: Result<Words>) {
+        self.sets.insert(leaf, set);
     }
 
     /// The set of `expression`; `segments` gives the sets of other segments.
@@ -193,6 +213,54 @@ impl LeafSets {
                 Ok(rest)
             }
         }
+    }
+}
+
+/// The profiles that expressions over aggregates and attributes are evaluated for.
+struct Scope<'a> {
+    work: &'a Work,
+    shard: &'a Shard,
+    attributes: &'a Attributes,
+    found: &'a Found,
+    places: &'a [u32],
+}
+
+impl Scope<'_> {
+    fn gather(&self, id: AggregateId) -> Result<ArrayRef> {
+        let aggregate = &self.work.program.aggregates[id.0];
+        let state = self.found.states.get(&id);
+        let group = self.found.seen.get(&aggregate.group);
+        let (Some(state), Some(group)) = (state, group) else {
+            return Err(Error::internal("an aggregate was not worked out"));
+        };
+        state.gather(self.places, group, self.shard.start)
+    }
+
+    /// The value of `expression` for each place; `aggregate` gives the aggregates in it.
+    fn values(
+        &self,
+        expression: &Expr,
+        aggregate: &mut dyn FnMut(AggregateId) -> Result<ArrayRef>,
+    ) -> Result<ArrayRef> {
+        let (expression, columns) = named(expression)?;
+        let mut fields = Vec::new();
+        let mut arrays = Vec::new();
+        for (name, source) in columns {
+            let array = match source {
+                Source::Aggregate(id) => aggregate(id)?,
+                Source::Attribute(column) => {
+                    let field =
+                        self.work.profile_schema.field_with_name(&column).map_err(|_| {
+                            Error::internal(format!("profiles has no column {column}"))
+                        })?;
+                    self.attributes.gather(&column, field.data_type(), self.places)?
+                }
+            };
+            fields.push(Field::new(name, array.data_type().clone(), true));
+            arrays.push(array);
+        }
+        let formula = self.work.session.formula(&expression, &Schema::new(fields))?;
+        formula.evaluate(arrays, self.places.len())
     }
 }
 
