@@ -11,6 +11,7 @@ use crate::membership::Membership;
 use crate::model::{AsOf, BuildId, Name, TableName};
 use crate::project::SqlFile;
 use crate::query::{Limits, Session};
+use crate::segment::pass::Cost;
 use crate::segment::{Batch, BatchRun, Graph, Parsed, Planned, Selector};
 use crate::store::{Change, FileLayout, Store, StoreSnapshot, encode};
 
@@ -162,6 +163,7 @@ impl Running<'_> {
             self.session.declare_segment(&Name::parse(name)?)?;
         }
         let mut plans = self.plans(&order).await;
+        tracing::info!(segments = order.len(), ms = millis(started), "planned");
         let mut todo: Vec<(String, Planned)> = Vec::new();
         for name in &order {
             match self.decided(name, plans.remove(name)) {
@@ -176,14 +178,20 @@ impl Running<'_> {
             self.done(&name, Outcome::Failed(error), started);
         }
         let known = self.known(&batch);
+        tracing::info!(ms = millis(started), "compiled");
         let passes = Instant::now();
         let mut run = batch.run(&self.session, self.request.limits, known).await?;
         let passes_ms = millis(passes);
+        let Cost { bytes, rows, passes } = run.cost;
+        tracing::info!(ms = passes_ms, bytes, rows, passes, "passes ran");
         for (name, membership) in std::mem::take(&mut run.memberships) {
             let share = run.shares.get(&name).copied().unwrap_or(0.0);
             self.built(&name, membership, scaled(passes_ms, share))?;
         }
-        self.rest(&todo, &batch, &run).await
+        let started = Instant::now();
+        self.rest(&todo, &batch, &run).await?;
+        tracing::info!(ms = millis(started), "the rest ran");
+        Ok(())
     }
 
     /// The plan of each segment in `order` that parses; planned on all threads.
@@ -283,6 +291,7 @@ impl Running<'_> {
                 }
             }
             for (name, result, elapsed_ms) in self.alone(alone).await {
+                tracing::debug!(segment = name, ms = elapsed_ms, "ran by itself");
                 match result {
                     Ok(membership) => self.built(&name, membership, elapsed_ms)?,
                     Err(error) => {

@@ -48,6 +48,9 @@ impl Batch {
         for (name, planned) in segments {
             match planned.compile(&mut program) {
                 Ok(set) => {
+                    if let Err(why) = &set {
+                        tracing::debug!(segment = name, %why, "runs by itself");
+                    }
                     batch.order.push(name.clone());
                     batch.sets.insert(name.clone(), set);
                 }
@@ -123,7 +126,13 @@ impl Batch {
         for (output, membership) in outputs.iter().zip(ran.memberships) {
             // One that failed is left out, and so runs by itself: what the query would not have
             // evaluated may have failed here.
-            let Ok(membership) = membership else { continue };
+            let membership = match membership {
+                Ok(membership) => membership,
+                Err(error) => {
+                    tracing::debug!(output = output.name, %error, "runs by itself");
+                    continue;
+                }
+            };
             match &output.expression {
                 SetExpr::Leaf(leaf) if !early.contains(&output.name) => {
                     run.leaves.insert(*leaf, membership);

@@ -62,10 +62,9 @@ impl Collected {
 
     /// All rows, sorted by profile and time.
     fn sorted(&self, schema: &SchemaRef) -> Result<RecordBatch> {
-        let fields = self.names.iter().map(|name| {
-            schema.field_with_name(name).map(|f| Field::new(name, f.data_type().clone(), true))
-        });
-        let fields = fields.collect::<std::result::Result<Vec<_>, _>>().map_err(internal)?;
+        let fields = self.names.iter().map(|name| schema.field_with_name(name).cloned());
+        let fields: Vec<Field> =
+            fields.collect::<std::result::Result<_, _>>().map_err(internal)?;
         let own = Arc::new(Schema::new(fields));
         if self.pieces.first().is_none_or(Vec::is_empty) {
             return Ok(RecordBatch::new_empty(own));
