@@ -73,7 +73,7 @@ pub struct BuiltSegment {
 
 /// What is to be done with a segment.
 enum Decision {
-    Evaluate(Planned),
+    Evaluate(Box<Planned>),
     Done(Outcome),
 }
 
@@ -167,7 +167,7 @@ impl Running<'_> {
         let mut todo: Vec<(String, Planned)> = Vec::new();
         for name in &order {
             match self.decided(name, plans.remove(name)) {
-                Ok(Decision::Evaluate(planned)) => todo.push((name.clone(), planned)),
+                Ok(Decision::Evaluate(planned)) => todo.push((name.clone(), *planned)),
                 Ok(Decision::Done(outcome)) => self.done(name, outcome, started),
                 Err(error) => self.done(name, Outcome::Failed(error), started),
             }
@@ -241,7 +241,7 @@ impl Running<'_> {
         if same && !self.request.full {
             return Ok(Decision::Done(Outcome::Reused));
         }
-        Ok(Decision::Evaluate(planned))
+        Ok(Decision::Evaluate(Box::new(planned)))
     }
 
     /// Gives reused segments that others read their memberships.

@@ -6,7 +6,7 @@
 //! - [`args`]: the command and its global flags
 //! - [`output`]: tables, JSON, CSV, numbers for people, errors
 //! - [`progress`]: bars on a terminal, nothing in a pipe
-//! - one file a verb: `init`, `demo`, `generate`, `ingest`, `build`, `ls`, `show`, `count`, `query`,
+//! - one file a verb: `init`, `demo`, `generate`, `ingest`, `build`, `ls`, `show`, `explain`, `why`, `count`, `query`,
 //!   `history`, `status`, `test`, `export`, `optimize`, `vacuum`, `completions`, `man`
 
 #![expect(clippy::doc_markdown, reason = "doc comments of arguments are help texts")]
@@ -19,6 +19,7 @@ mod build;
 mod completions;
 mod count;
 mod demo;
+mod explain;
 mod export;
 mod generate;
 mod history;
@@ -32,6 +33,7 @@ mod show;
 mod status;
 mod test;
 mod vacuum;
+mod why;
 
 use std::process::ExitCode;
 
@@ -114,6 +116,8 @@ async fn dispatch(cli: Cli, output: &mut Output) -> Result<Outcome> {
         Verb::Show(args) => show::run(&args, global, output).await,
         Verb::Count(args) => count::run(&args, global, output).await,
         Verb::Query(args) => query::run(&args, global, output).await,
+        Verb::Explain(args) => explain::run(&args, global, output).await,
+        Verb::Why(args) => why::run(&args, global, output).await,
         Verb::History(args) => history::run(&args, global, output).await,
         Verb::Export(args) => export::run(&args, global, output).await,
         Verb::Test(args) => test::run(&args, global, output).await,

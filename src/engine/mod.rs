@@ -8,6 +8,7 @@
 //! - [`ingest`]: sources into the store
 //! - [`build`]: segments into memberships
 //! - [`look`]: lists, counts, queries, history, status
+//! - [`explain`]: how a segment is evaluated, and why a profile is in it
 //! - [`tests`]: the project's data tests
 //! - [`export`]: memberships out of the store
 //! - [`care`]: optimize and vacuum
@@ -16,6 +17,7 @@
 pub mod build;
 pub mod care;
 pub mod demo;
+pub mod explain;
 pub mod export;
 pub mod ingest;
 pub mod look;
@@ -32,6 +34,7 @@ pub use crate::source::Progress;
 pub use crate::store::vacuum::Vacuumed;
 pub use build::{BuildOptions, BuildReport};
 pub use demo::{DemoOptions, DemoReport, Stage};
+pub use explain::{Explained, Steps, Why};
 pub use export::ExportRequest;
 pub use ingest::DirectSource;
 pub use look::{Listing, Shown, StatusReport, TableStatus};

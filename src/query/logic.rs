@@ -7,15 +7,18 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray as _, RecordBatch};
-use arrow::datatypes::{Int32Type, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Int32Type, Schema, SchemaRef};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::common::DFSchema;
 use datafusion::common::tree_node::{TransformedResult as _, TreeNode as _};
+use datafusion::dataframe::DataFrame;
 use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{LogicalPlanBuilder, ident};
 use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
 use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::physical_plan::collect;
+use datafusion::sql::unparser::Unparser;
 
 use crate::error::{Error, Result};
 use crate::model::tables;
@@ -30,6 +33,7 @@ pub mod df {
     };
     pub use datafusion::common::{Column, DFSchema, JoinType, ScalarValue, TableReference};
     pub use datafusion::error::Result;
+    pub use datafusion::functions_aggregate::expr_fn::{avg, count, count_distinct, max, min, sum};
     pub use datafusion::logical_expr::expr::{
         AggregateFunction, Alias, Between, Case, Exists, InList, InSubquery, Like, ScalarFunction,
     };
@@ -168,5 +172,73 @@ impl Plan {
             .execute_and_check(self.logical().clone(), state.config_options(), |_, _| {})
             .and_then(|plan| Optimizer::with_rules(rules).optimize(plan, &state, |_, _| {}))
             .map_err(|e| self.failed(&e))
+    }
+}
+
+/// `expression` as a person would write it; columns without their table.
+pub fn to_sql(expression: &df::Expr) -> String {
+    let bare = expression.clone().transform_up(|e| {
+        Ok(match e {
+            df::Expr::Column(c) => {
+                df::Transformed::yes(df::Expr::Column(df::Column::new_unqualified(c.name)))
+            }
+            // What a person writes as text or a time needs no cast around it.
+            df::Expr::Literal(value, _) => df::Transformed::yes(plain(value)),
+            other => df::Transformed::no(other),
+        })
+    });
+    let bare = bare.data().unwrap_or_else(|_| expression.clone());
+    match Unparser::default().with_pretty(true).expr_to_sql(&bare) {
+        Ok(sql) => sql.to_string().replace(['"', '`'], ""),
+        Err(_) => bare.to_string(),
+    }
+}
+
+fn plain(value: df::ScalarValue) -> df::Expr {
+    use df::ScalarValue::{Date32, TimestampMicrosecond, TimestampNanosecond, Utf8, Utf8View};
+    let text = |text: String| df::Expr::Literal(Utf8(Some(text)), None);
+    match value {
+        Utf8View(value) => df::Expr::Literal(Utf8(value), None),
+        TimestampMicrosecond(Some(_), _) | TimestampNanosecond(Some(_), _) | Date32(Some(_)) => {
+            let shown = arrow::compute::cast(
+                &value
+                    .to_array()
+                    .unwrap_or_else(|_| arrow::array::new_null_array(&DataType::Null, 1)),
+                &DataType::Utf8,
+            );
+            match shown {
+                Ok(shown) => text(shown.as_string::<i32>().value(0).to_owned()),
+                Err(_) => df::Expr::Literal(value, None),
+            }
+        }
+        other => df::Expr::Literal(other, None),
+    }
+}
+
+impl Session {
+    /// The one row that `values` make over the rows of `table` that `conditions` are true of, as
+    /// text: values of aggregates, or of the columns of one row. Nothing where there is no row.
+    ///
+    /// # Errors
+    /// Where the query fails.
+    pub async fn one_row(
+        &self,
+        table: &str,
+        conditions: Vec<df::Expr>,
+        values: Vec<df::Expr>,
+    ) -> Result<Option<Vec<String>>> {
+        let failed = |e: DataFusionError| Error::data(e.strip_backtrace());
+        let is_aggregate = values.iter().any(|e| matches!(e, df::Expr::AggregateFunction(_)));
+        let rows = self.context().table(table).await.map_err(failed)?;
+        let rows = conditions.into_iter().try_fold(rows, DataFrame::filter).map_err(failed)?;
+        let rows = if is_aggregate { rows.aggregate(vec![], values) } else { rows.select(values) };
+        let batches = rows.map_err(failed)?.collect().await.map_err(failed)?;
+        let Some(batch) = batches.iter().find(|b| b.num_rows() > 0) else { return Ok(None) };
+        let options = FormatOptions::default().with_null("null");
+        let texts = batch.columns().iter().map(|column| {
+            let text = ArrayFormatter::try_new(column.as_ref(), &options);
+            text.map(|t| t.value(0).to_string()).unwrap_or_default()
+        });
+        Ok(Some(texts.collect()))
     }
 }

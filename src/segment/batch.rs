@@ -30,6 +30,8 @@ pub struct Batch {
 pub struct BatchRun {
     /// The memberships of the segments that the passes finished.
     pub memberships: BTreeMap<String, Membership>,
+    /// The rows that each leaf looked at.
+    pub leaf_rows: BTreeMap<LeafId, u64>,
     /// The leaves of segments that wait for an opaque one.
     leaves: BTreeMap<LeafId, Membership>,
     /// Each segment's share of the cost of the passes, 0..=1.
@@ -38,7 +40,42 @@ pub struct BatchRun {
     pub cost: Cost,
 }
 
+impl BatchRun {
+    /// The members of leaf `id`, of a batch of leaves.
+    pub fn leaf(&self, id: LeafId) -> Option<&Membership> {
+        self.leaves.get(&id).or_else(|| self.memberships.get(&id.to_string()))
+    }
+}
+
 impl Batch {
+    /// This batch with segment `name` alone.
+    #[must_use]
+    pub fn only(&self, name: &str) -> Self {
+        let set = self.sets.get(name).cloned();
+        Self {
+            program: Arc::clone(&self.program),
+            sets: set.into_iter().map(|set| (name.to_owned(), set)).collect(),
+            order: vec![name.to_owned()],
+        }
+    }
+
+    /// A batch of `leaves`, each by its own name.
+    #[must_use]
+    pub fn of_leaves(&self, leaves: &[LeafId]) -> Self {
+        let sets = leaves.iter().map(|leaf| (leaf.to_string(), Ok(SetExpr::Leaf(*leaf))));
+        Self {
+            program: Arc::clone(&self.program),
+            sets: sets.collect(),
+            order: leaves.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    /// The segments that have leaf `id`.
+    pub fn sharers(&self, id: LeafId) -> Vec<String> {
+        let has = |set: &Seen<SetExpr>| set.as_ref().is_ok_and(|s| s.leaves().contains(&id));
+        self.sets.iter().filter(|(_, set)| has(set)).map(|(name, _)| name.clone()).collect()
+    }
+
     /// Compiles `segments`, each of which comes behind those that it needs. Those that fail to be
     /// compiled at all (types that do not fit) are returned with their errors.
     pub fn compile(segments: &[(String, Planned)]) -> (Self, BTreeMap<String, Error>) {
@@ -105,6 +142,7 @@ impl Batch {
         let (outputs, ranked, early) = self.outputs(&known);
         let mut run = BatchRun {
             memberships: BTreeMap::new(),
+            leaf_rows: BTreeMap::new(),
             leaves: BTreeMap::new(),
             shares: BTreeMap::new(),
             cost: Cost::default(),
@@ -145,6 +183,7 @@ impl Batch {
         let ranked = ran.ranked.into_iter();
         run.leaves.extend(ranked.filter_map(|(leaf, set)| Some((leaf, set.ok()?))));
         run.shares = self.shares(&early, &ran.leaf_rows);
+        run.leaf_rows = ran.leaf_rows;
         Ok(run)
     }
 
@@ -183,7 +222,8 @@ impl Batch {
                 Leaf::Ranked(_) => {}
                 // "#3" is no segment's name.
                 _ => {
-                    outputs.push(Output { name: leaf.to_string(), expression: SetExpr::Leaf(leaf) })
+                    outputs
+                        .push(Output { name: leaf.to_string(), expression: SetExpr::Leaf(leaf) });
                 }
             }
         }

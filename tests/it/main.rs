@@ -9,12 +9,14 @@
 //! - [`bad_input`]: what is wrong is named, with its place, and changes nothing
 //! - [`segments`]: what memberships are, and that nothing but data and SQL decides them
 //! - [`naive`]: segments against a loop over the same events
+//! - [`fuzz`]: random segments, compiled and not
 //! - [`crash`]: killed writers, writers at the same time
 //! - [`golden`]: help and error texts, reviewed as diffs
 //! - [`support`]: a project, and running the binary in it
 
 mod bad_input;
 mod crash;
+mod fuzz;
 mod golden;
 mod ingest;
 mod journey;

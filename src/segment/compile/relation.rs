@@ -87,13 +87,14 @@ impl Scope<'_> {
             .clone()
             .transform_up(|e| {
                 Ok(match &e {
-                    Expr::Column(column) => match self.column(column) {
-                        Some(known) => Transformed::yes(known.clone()),
-                        None => {
+                    Expr::Column(column) => {
+                        if let Some(known) = self.column(column) {
+                            Transformed::yes(known.clone())
+                        } else {
                             missing = Some(column.flat_name());
                             Transformed::no(e)
                         }
-                    },
+                    }
                     Expr::Alias(alias) => Transformed::yes(alias.expr.as_ref().clone()),
                     _ => Transformed::no(e),
                 })
@@ -157,13 +158,24 @@ impl Compiler<'_> {
     /// The profiles that rows of `relation` belong to.
     pub(super) fn members(&mut self, relation: Relation) -> Seen<SetExpr> {
         Ok(match relation {
-            Relation::Profiles(rows) => SetExpr::all(rows.among),
+            Relation::Profiles(rows) => self.narrowed(SetExpr::all(rows.among)),
             Relation::Events(rows) => {
                 let happened = self.happened(rows.conditions);
                 SetExpr::all([happened].into_iter().chain(rows.among))
             }
             Relation::Pairs(pairs) => self.sequence(pairs)?,
         })
+    }
+
+    /// `set` without "every profile" where a condition on profiles says that anyway.
+    fn narrowed(&mut self, set: SetExpr) -> SetExpr {
+        let everyone = self.program.everyone();
+        let SetExpr::And(parts) = set else { return set };
+        let of_profiles = |part: &SetExpr| matches!(part, SetExpr::Leaf(l) if matches!(self.program.leaves[l.0], Leaf::Attribute(_)));
+        if parts.iter().filter(|part| of_profiles(part)).count() < 2 {
+            return SetExpr::And(parts);
+        }
+        SetExpr::all(parts.into_iter().filter(|part| *part != everyone))
     }
 
     /// The profiles with at least one event that passes `conditions`.
@@ -264,23 +276,23 @@ impl Compiler<'_> {
             }
             Relation::Events(rows) => {
                 for part in parts {
-                    match self.of_profile(part, scope)? {
-                        Some(set) => rows.among.push(set),
-                        None => {
-                            let condition = scope.resolve(part)?;
-                            if condition.is_volatile() {
-                                return opaque("it has a random function");
-                            }
-                            rows.conditions.push(condition);
-                        }
+                    if let Some(set) = self.of_profile(part, scope)? {
+                        rows.among.push(set);
+                        continue;
                     }
+                    let condition = scope.resolve(part)?;
+                    if condition.is_volatile() {
+                        return opaque("it has a random function");
+                    }
+                    rows.conditions.push(condition);
                 }
             }
             Relation::Pairs(pairs) => {
                 for part in parts {
-                    match self.of_profile(part, scope)? {
-                        Some(set) => pairs.among.push(set),
-                        None => pairs.add(scope.resolve(part)?),
+                    if let Some(set) = self.of_profile(part, scope)? {
+                        pairs.among.push(set);
+                    } else {
+                        pairs.add(scope.resolve(part)?);
                     }
                 }
             }

@@ -63,8 +63,7 @@ impl Collected {
     /// All rows, sorted by profile and time.
     fn sorted(&self, schema: &SchemaRef) -> Result<RecordBatch> {
         let fields = self.names.iter().map(|name| schema.field_with_name(name).cloned());
-        let fields: Vec<Field> =
-            fields.collect::<std::result::Result<_, _>>().map_err(internal)?;
+        let fields: Vec<Field> = fields.collect::<std::result::Result<_, _>>().map_err(internal)?;
         let own = Arc::new(Schema::new(fields));
         if self.pieces.first().is_none_or(Vec::is_empty) {
             return Ok(RecordBatch::new_empty(own));
@@ -103,7 +102,7 @@ pub(super) async fn run(
     sets: &mut LeafSets,
 ) -> Result<()> {
     let mut sorted: HashMap<FilterId, RecordBatch> = HashMap::new();
-    for (filter, collected) in found.collected.drain() {
+    for (filter, collected) in std::mem::take(&mut found.collected) {
         sorted.insert(filter, collected.sorted(&work.event_schema)?);
     }
     for leaf in wanted {

@@ -38,7 +38,7 @@ use crate::membership::Membership;
 use crate::query::{Limits, Session};
 
 use super::program::{Leaf, LeafId, Program, SetExpr};
-use leaves::LeafSets;
+use leaves::{Evidence, LeafSets};
 use plan::{Shard, Work};
 use rank::Candidate;
 use words::Words;
@@ -124,34 +124,42 @@ pub async fn run(request: &RunRequest<'_>) -> Result<Ran> {
     }
     done.sort_by_key(|(place, _)| *place);
     let passes = done.iter().map(|(_, of_shard)| of_shard.passes).max().unwrap_or(0);
-    let mut candidates: BTreeMap<LeafId, Result<Vec<Candidate>>> =
-        request.ranked.iter().map(|leaf| (*leaf, Ok(Vec::new()))).collect();
-    let mut parts = Vec::new();
+    let (mut parts, mut candidates) = (Vec::new(), Vec::new());
     for (_, of_shard) in done {
         parts.push(of_shard.memberships);
-        for (leaf, own) in of_shard.ranked {
-            let all = candidates.entry(leaf).or_insert_with(|| Ok(Vec::new()));
-            match (all.as_mut(), own) {
-                (Ok(all), Ok(own)) => all.extend(own),
-                (Ok(_), Err(error)) => *all = Err(error),
-                (Err(_), _) => {}
-            }
+        candidates.extend(of_shard.ranked);
+    }
+    let (bytes, rows) = work.read();
+    Ok(Ran {
+        memberships: united(request.outputs.len(), parts),
+        ranked: ranked(request.program, candidates),
+        cost: Cost { bytes, rows, passes },
+        leaf_rows: work.leaf_rows(&wanted),
+    })
+}
+
+/// The leaves that rank, from the candidates of all shards.
+fn ranked(
+    program: &Program,
+    of_shards: Vec<(LeafId, Result<Vec<Candidate>>)>,
+) -> BTreeMap<LeafId, Result<Membership>> {
+    let mut candidates: BTreeMap<LeafId, Result<Vec<Candidate>>> = BTreeMap::new();
+    for (leaf, own) in of_shards {
+        let all = candidates.entry(leaf).or_insert_with(|| Ok(Vec::new()));
+        match (all.as_mut(), own) {
+            (Ok(all), Ok(own)) => all.extend(own),
+            (Ok(_), Err(error)) => *all = Err(error),
+            (Err(_), _) => {}
         }
     }
-    let ranked = candidates.into_iter().map(|(leaf, candidates)| {
-        let set = match &request.program.leaves[leaf.0] {
+    let sets = candidates.into_iter().map(|(leaf, candidates)| {
+        let set = match &program.leaves[leaf.0] {
             Leaf::Ranked(ranked) => candidates.map(|c| rank::chosen(ranked, c)),
             _ => Err(Error::internal(format!("leaf {leaf} does not rank"))),
         };
         (leaf, set)
     });
-    let (bytes, rows) = work.read();
-    Ok(Ran {
-        memberships: united(request.outputs.len(), parts),
-        ranked: ranked.collect(),
-        cost: Cost { bytes, rows, passes },
-        leaf_rows: work.leaf_rows(&wanted),
-    })
+    sets.collect()
 }
 
 /// The shards' parts of each output as one membership.
@@ -197,8 +205,10 @@ impl ShardTask {
         for part in &parts {
             let mut found = events::run(&self.work, &shard, part).await?;
             collect::run(&self.work, &shard, &self.wanted, &mut found, &mut sets).await?;
-            sets.events(&self.work, &shard, &self.wanted, &attributes, &found);
-            self.rank(&shard, &sets, &attributes, &found, &mut ranked);
+            let (work, attributes, found) = (&*self.work, &attributes, &found);
+            let evidence = Evidence { work, shard: &shard, attributes, found };
+            sets.events(&self.wanted, evidence);
+            self.rank(&sets, evidence, &mut ranked);
         }
         let memberships = self
             .words(&shard, &sets)
@@ -211,10 +221,8 @@ impl ShardTask {
     /// The candidates of leaves that rank, as soon as their aggregates are there.
     fn rank(
         &self,
-        shard: &Shard,
         sets: &LeafSets,
-        attributes: &profiles::Attributes,
-        found: &events::Found,
+        evidence: Evidence<'_>,
         into: &mut BTreeMap<LeafId, Result<Vec<Candidate>>>,
     ) {
         let open: Vec<LeafId> =
@@ -222,11 +230,12 @@ impl ShardTask {
         if open.is_empty() {
             return;
         }
+        let shard = evidence.shard;
         let words: HashMap<&str, Result<Words>> = self.words(shard, sets).into_iter().collect();
         let segment = |name: &str| self.segment(name, shard, &words);
         for leaf in open {
             let Leaf::Ranked(ranked) = &self.work.program.leaves[leaf.0] else { continue };
-            let own = sets.ranked(ranked, (&self.work, shard), attributes, found, &segment);
+            let own = sets.ranked(ranked, evidence, &segment);
             into.extend(own.map(|own| (leaf, own)));
         }
     }

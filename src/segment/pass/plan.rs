@@ -82,13 +82,12 @@ impl Work {
         let mut argument_places = HashMap::new();
         for id in needs.iter().flat_map(|n| &n.aggregates) {
             if let Some(argument) = &program.aggregates[id.0].argument {
-                let place = match places.get(argument) {
-                    Some(place) => *place,
-                    None => {
-                        arguments.push(Value::new(session, argument, &schema)?);
-                        places.insert(argument, arguments.len() - 1);
-                        arguments.len() - 1
-                    }
+                let place = if let Some(place) = places.get(argument) {
+                    *place
+                } else {
+                    arguments.push(Value::new(session, argument, &schema)?);
+                    places.insert(argument, arguments.len() - 1);
+                    arguments.len() - 1
                 };
                 argument_places.insert(*id, place);
             }
