@@ -360,15 +360,14 @@ impl Running<'_> {
             if self.inputs.contains_key(need) && !has_failed {
                 continue;
             }
+            if self.graph.cycle(need).is_some() {
+                let message = format!("it needs {need}, which needs itself");
+                return Ok(Some(here(Error::input(message))));
+            }
             if has_failed {
                 return Ok(Some(here(Error::input(format!("it needs {need}, which failed")))));
             }
             if self.parsed.contains_key(need) {
-                if self.graph.cycle(need).is_some() {
-                    return Ok(Some(here(Error::input(format!(
-                        "it needs {need}, which needs itself"
-                    )))));
-                }
                 return Err(here(Error::input(format!("it needs {need}, which was never built")))
                     .with_hint(format!("build it too: throng build +{}", segment.name())));
             }

@@ -9,6 +9,7 @@
 //! - [`bad_input`]: what is wrong is named, with its place, and changes nothing
 //! - [`segments`]: what memberships are, and that nothing but data and SQL decides them
 //! - [`naive`]: segments against a loop over the same events
+//! - [`explain`]: what a segment is made of, and why a profile is in it
 //! - [`fuzz`]: random segments, compiled and not
 //! - [`crash`]: killed writers, writers at the same time
 //! - [`golden`]: help and error texts, reviewed as diffs
@@ -16,6 +17,7 @@
 
 mod bad_input;
 mod crash;
+mod explain;
 mod fuzz;
 mod golden;
 mod ingest;
