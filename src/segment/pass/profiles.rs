@@ -121,12 +121,13 @@ fn row_group(
         ids.as_primitive_opt::<Int32Type>().ok_or_else(|| Error::data("ids of another type"))?;
     let places: Vec<u32> =
         ids.values().iter().map(|id| id.cast_unsigned().wrapping_sub(shard.start)).collect();
-    spread(&Words::ones(places.len()), &places, &mut found.everyone);
+    let placed = Placed::new(places);
+    placed.spread(&Words::ones(placed.places.len()), &mut found.everyone);
     for (leaf, condition) in &needs.conditions {
         match condition.is_true(columns) {
             Ok(rows) => {
                 if let Some(into) = found.true_of.get_mut(leaf) {
-                    spread(&rows, &places, into);
+                    placed.spread(&rows, into);
                 }
             }
             Err(error) => {
@@ -134,27 +135,39 @@ fn row_group(
             }
         }
     }
-    found.keep(needs, columns, &places)
+    found.keep(needs, columns, &placed.places)
 }
 
-/// Sets the bits of `into` at the places of `rows`. Where ids follow each other without a gap and
-/// from a multiple of 64, whole words are moved.
-fn spread(rows: &Words, places: &[u32], into: &mut Words) {
-    let (Some(&first), Some(&last)) = (places.first(), places.last()) else { return };
-    let is_gapless = last.wrapping_sub(first) as usize == places.len() - 1
-        && places.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1));
-    let start = first as usize / 64;
-    if is_gapless && first % 64 == 0 && start + rows.0.len() <= into.0.len() {
-        into.0[start..].iter_mut().zip(&rows.0).for_each(|(a, b)| *a |= b);
-        return;
+/// Where the rows of a row group lie among the ids of a shard.
+struct Placed {
+    places: Vec<u32>,
+    /// The word of the first row, where ids follow each other without a gap and from a multiple of
+    /// 64: then whole words are moved.
+    first_word: Option<usize>,
+}
+
+impl Placed {
+    fn new(places: Vec<u32>) -> Self {
+        let is_gapless = places.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1));
+        let first = places.first().map_or(0, |place| *place as usize);
+        let first_word = (is_gapless && first.is_multiple_of(64)).then_some(first / 64);
+        Self { places, first_word }
     }
-    let span = into.0.len() * 64;
-    rows.each(|row| {
-        let place = places[row] as usize;
-        if place < span {
-            into.set(place);
+
+    /// Sets the bits of `into` at the places of `rows`.
+    fn spread(&self, rows: &Words, into: &mut Words) {
+        if let Some(start) = self.first_word.filter(|s| s + rows.0.len() <= into.0.len()) {
+            into.0[start..].iter_mut().zip(&rows.0).for_each(|(a, b)| *a |= b);
+            return;
         }
-    });
+        let span = into.0.len() * 64;
+        rows.each(|row| {
+            let place = self.places[row] as usize;
+            if place < span {
+                into.set(place);
+            }
+        });
+    }
 }
 
 impl Attributes {
