@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::model::ProfileId;
 
 /// Words in a block: 65,536 bits, the ids of one roaring container.
-const BLOCK_WORDS: usize = 1_024;
+pub(super) const BLOCK_WORDS: usize = 1_024;
 /// Ids in a block, as a power of two.
 const BLOCK_BITS: u32 = 16;
 /// Words that cover all ids there can be.

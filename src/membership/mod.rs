@@ -5,7 +5,10 @@
 //! - [`shards`]: a membership cut along shards, and put together again
 //! - [`columns`]: a membership as Arrow columns of `profile_id`
 //! - [`mask`]: [`Mask`], the same set while a pass computes it: one bit an id
-//! - [`wire`]: portable roaring bytes, written one way only and read strictly
+//! - [`matrix`]: how many members every two of many sets have in common; `kernel` is its inner loop,
+//!   `packed` what it reads
+//! - [`numbers`]: [`Numbers`], a set of another system's 64-bit ids
+//! - [`wire`]: bitmaps as bytes of any engine, written one way only and read strictly
 //!
 //! Masks to compute, roaring to store: a pass fills a [`Mask`], [`Mask::to_membership`] ends it, and
 //! everything after that is set algebra over [`Membership`]. Invariants:
@@ -18,10 +21,15 @@
 
 pub mod algebra;
 pub mod columns;
+mod kernel;
 pub mod mask;
+pub mod matrix;
+pub mod numbers;
+mod packed;
 pub mod set;
 pub mod shards;
 pub mod wire;
 
 pub use mask::Mask;
+pub use numbers::Numbers;
 pub use set::Membership;

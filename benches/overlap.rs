@@ -1,0 +1,67 @@
+//! Counting members in common: two sets at several densities, and all pairs of many.
+
+use std::hint::black_box;
+use std::num::NonZeroUsize;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64Mcg;
+use throng::membership::{Mask, Membership, matrix};
+use throng::model::ProfileId;
+
+/// Densities of the two-way counts.
+const DENSITIES: [(&str, f64); 6] =
+    [("0.1%", 0.001), ("1%", 0.01), ("5%", 0.05), ("10%", 0.1), ("25%", 0.25), ("50%", 0.5)];
+
+fn set(seed: u64, ids: u32, share: f64) -> Membership {
+    let mut random = Pcg64Mcg::seed_from_u64(seed);
+    let mut mask = Mask::new();
+    (0..ids)
+        .filter(|_| random.random_bool(share))
+        .filter_map(ProfileId::new)
+        .for_each(|id| mask.insert(id));
+    mask.to_membership()
+}
+
+/// As many sets as segments of the peers, their densities spread as theirs: many small, a few large.
+fn spread(ids: u32) -> Vec<Membership> {
+    (0..200_u64).map(|i| set(i, ids, 0.6 * (0.97_f64).powf(i as f64))).collect()
+}
+
+fn pairs(c: &mut Criterion) {
+    let mut group = c.benchmark_group("overlap");
+    group.throughput(Throughput::Elements(1_000_000));
+    for (density, share) in DENSITIES {
+        let (a, b) = (set(1, 1_000_000, share), set(2, 1_000_000, share));
+        group.bench_function(BenchmarkId::new("two", format!("{density}/1m")), |bench| {
+            bench.iter(|| black_box(&a).and_len(black_box(&b)));
+        });
+    }
+    group.finish();
+}
+
+fn all(c: &mut Criterion) {
+    let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let mut group = c.benchmark_group("overlap");
+    group.sample_size(10);
+    let dense: Vec<Membership> =
+        (0..100_u64).map(|i| set(i, 10_000_000, 0.1 + 0.4 * (i as f64) / 99.0)).collect();
+    for (shape, sets) in [("200 spread/1m", spread(1_000_000)), ("100 dense/10m", dense)] {
+        let sets: Vec<&Membership> = sets.iter().collect();
+        let pairs = (sets.len() * (sets.len() + 1) / 2) as u64;
+        group.throughput(Throughput::Elements(pairs));
+        group.bench_function(BenchmarkId::new("all_pairs", shape), |bench| {
+            bench.iter(|| matrix::intersections(black_box(&sets), threads));
+        });
+        group.bench_function(BenchmarkId::new("all_pairs_one_thread", shape), |bench| {
+            bench.iter(|| matrix::intersections(black_box(&sets), NonZeroUsize::MIN));
+        });
+        group.bench_function(BenchmarkId::new("pair_by_pair", shape), |bench| {
+            bench.iter(|| matrix::intersections_by_pairs(black_box(&sets)));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, pairs, all);
+criterion_main!(benches);
