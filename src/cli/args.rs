@@ -94,6 +94,8 @@ pub enum Verb {
     History(super::history::HistoryArgs),
     /// Write a segment's members to a file: ids, or a bitmap
     Export(super::export::ExportArgs),
+    /// Make a segment of a list of ids or a bitmap from elsewhere
+    Import(super::import::ImportArgs),
     /// Run sql/tests: queries that must return no rows
     Test(super::test::TestArgs),
     /// Lay the store's files out anew where many small ones came together

@@ -21,14 +21,16 @@ Examples:
   throng export vip --to - --as csv | wc -l
   throng export vip --to vip.roaring --as roaring         portable 32-bit roaring of profile_ids
 
-Formats: csv, ndjson, parquet, arrow (lists of ids); roaring, roaring64 (bitmaps of profile_ids).")]
+Lists of ids: csv, ndjson, parquet, arrow. Bitmaps: roaring, roaring64, clickhouse, clickhouse64,
+clickhouse-sql, clickhouse64-sql, starrocks (also doris), postgres, postgres64, elasticsearch,
+elasticsearch64, druid, pinot, databricks, matrixone.")]
 pub struct ExportArgs {
     /// The segment
     name: String,
     /// The file; it is replaced if it is there. - is stdout
     #[arg(long, value_name = "PATH")]
     to: PathBuf,
-    /// csv, ndjson, parquet, arrow, roaring or roaring64
+    /// csv, ndjson, parquet, arrow, or a bitmap format
     #[arg(long = "as", value_name = "FORMAT")]
     file_format: String,
     /// Which ids: profile_id, or a namespace such as user_id or email
@@ -62,6 +64,13 @@ pub(super) async fn run(
             args.ids
         ));
     }
+    if let Some(dictionary) = &exported.dictionary {
+        output.say(format!(
+            "note: {} is no number, so the bitmap holds profile_ids; {} has both",
+            args.ids,
+            dictionary.file.display()
+        ));
+    }
     Ok(Outcome::Done)
 }
 
@@ -73,9 +82,18 @@ async fn to_stdout(
 ) -> Result<Outcome> {
     let name = format!("throng-export-{}", std::process::id());
     request.to = std::env::temp_dir().join(name);
-    engine.export(&request).await?;
+    let exported = engine.export(&request).await?;
     let bytes = std::fs::read(&request.to).map_err(|e| Error::io("read", &request.to, e))?;
     std::fs::remove_file(&request.to).map_err(|e| Error::io("remove", &request.to, e))?;
+    if let Some(dictionary) = exported.dictionary {
+        std::fs::remove_file(&dictionary.file)
+            .map_err(|e| Error::io("remove", &dictionary.file, e))?;
+        let namespace = dictionary.namespace;
+        return Err(Error::input(format!(
+            "a bitmap of profile_ids needs a file for its dictionary of {namespace}"
+        ))
+        .with_hint("name a file with --to, or leave --ids out"));
+    }
     output.write_bytes(&bytes)?;
     Ok(Outcome::Done)
 }

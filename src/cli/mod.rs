@@ -7,7 +7,7 @@
 //! - [`output`]: tables, JSON, CSV, numbers for people, errors
 //! - [`progress`]: bars on a terminal, nothing in a pipe
 //! - one file a verb: `init`, `demo`, `generate`, `ingest`, `build`, `ls`, `show`, `count`, `query`,
-//!   `history`, `status`, `test`, `export`, `optimize`, `vacuum`, `completions`, `man`
+//!   `history`, `status`, `test`, `export`, `import`, `optimize`, `vacuum`, `completions`, `man`
 
 #![expect(clippy::doc_markdown, reason = "doc comments of arguments are help texts")]
 
@@ -22,6 +22,7 @@ mod demo;
 mod export;
 mod generate;
 mod history;
+mod import;
 mod ingest;
 mod init;
 mod ls;
@@ -116,6 +117,7 @@ async fn dispatch(cli: Cli, output: &mut Output) -> Result<Outcome> {
         Verb::Query(args) => query::run(&args, global, output).await,
         Verb::History(args) => history::run(&args, global, output).await,
         Verb::Export(args) => export::run(&args, global, output).await,
+        Verb::Import(args) => import::run(&args, global, output).await,
         Verb::Test(args) => test::run(&args, global, output).await,
         Verb::Optimize(args) => optimize::run(&args, global, output).await,
         Verb::Vacuum(args) => vacuum::run(&args, global, output).await,

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use crate::activation::export::export;
-use crate::activation::{Export, ExportFormat, Exported, Ids};
+use crate::activation::{Dictionary, Export, ExportFormat, Exported, Ids};
 use crate::audience::Catalog;
 use crate::error::Result;
-use crate::model::Name;
+use crate::model::{Name, TableName};
 use crate::query::Session;
+use crate::store::StoreSnapshot;
 
 use super::open::Engine;
 
@@ -36,12 +37,23 @@ impl Engine {
         let mut found = catalog.memberships(&session, [request.name.as_str()]).await?;
         let membership =
             found.remove(&request.name).ok_or_else(|| self.unbuilt(&request.name, &catalog))?;
+        let dictionary = dictionary(&session, &snapshot, &request.ids).await?;
         let wanted = Export {
             name: Name::parse(&request.name)?,
             to: request.to.clone(),
             format: request.format,
-            ids: request.ids.clone(),
         };
-        export(&session, &membership, &wanted).await
+        export(&membership, &wanted, dictionary.as_ref())
     }
+}
+
+/// The dictionary of `ids`; profile ids need none.
+pub(super) async fn dictionary(
+    session: &Session,
+    snapshot: &StoreSnapshot,
+    ids: &Ids,
+) -> Result<Option<Dictionary>> {
+    let Ids::Namespace(namespace) = ids else { return Ok(None) };
+    let version = snapshot.record.tables.get(&TableName::Identifiers).map_or(0, |t| t.data_version);
+    Dictionary::load(session, namespace, version).await.map(Some)
 }

@@ -10,6 +10,7 @@
 //! - [`look`]: lists, counts, queries, history, status
 //! - [`tests`]: the project's data tests
 //! - [`export`]: memberships out of the store
+//! - [`import`]: ids and bitmaps from elsewhere into it
 //! - [`care`]: optimize and vacuum
 //! - [`demo`]: a made-up shop from nothing to a report
 
@@ -17,6 +18,7 @@ pub mod build;
 pub mod care;
 pub mod demo;
 pub mod export;
+pub mod import;
 pub mod ingest;
 pub mod look;
 pub mod open;
@@ -33,6 +35,7 @@ pub use crate::store::vacuum::Vacuumed;
 pub use build::{BuildOptions, BuildReport};
 pub use demo::{DemoOptions, DemoReport, Stage};
 pub use export::ExportRequest;
+pub use import::{ImportOptions, ImportReport};
 pub use ingest::DirectSource;
 pub use look::{Listing, Shown, StatusReport, TableStatus};
 pub use open::{Engine, EngineOptions};

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::support::{Project, Run};
 
-const VERBS: [&str; 17] = [
+const VERBS: [&str; 18] = [
     "init",
     "demo",
     "generate",
@@ -18,6 +18,7 @@ const VERBS: [&str; 17] = [
     "query",
     "history",
     "export",
+    "import",
     "test",
     "optimize",
     "vacuum",

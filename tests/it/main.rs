@@ -6,6 +6,7 @@
 //! - [`tidy`]: the sources keep the house rules
 //! - [`journey`]: every verb, from an empty folder to exports, as text and as JSON
 //! - [`ingest`]: what becomes of files
+//! - [`import`]: ids and bitmaps from elsewhere as segments
 //! - [`bad_input`]: what is wrong is named, with its place, and changes nothing
 //! - [`segments`]: what memberships are, and that nothing but data and SQL decides them
 //! - [`naive`]: segments against a loop over the same events
@@ -16,6 +17,7 @@
 mod bad_input;
 mod crash;
 mod golden;
+mod import;
 mod ingest;
 mod journey;
 mod naive;
