@@ -7,12 +7,15 @@
 //! - [`dictionary`]: the identifiers of a namespace by profile
 //! - [`payload`]: a membership as the bytes of a file
 //! - [`mod@export`]: one membership into one file
+//! - [`set`]: many memberships into one folder, with a manifest
 
 pub mod dictionary;
 pub mod export;
 pub mod format;
 pub mod payload;
+pub mod set;
 
 pub use dictionary::Dictionary;
 pub use export::{DictionaryFile, Export, Exported, export};
 pub use format::{ExportFormat, Ids};
+pub use set::Manifest;

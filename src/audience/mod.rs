@@ -19,4 +19,4 @@ pub mod rows;
 
 pub use build::{Build, BuildRequest, BuiltSegment};
 pub use catalog::{Catalog, State, Status};
-pub use history::HistoryEntry;
+pub use history::{HistoryEntry, Then};

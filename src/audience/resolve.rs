@@ -124,17 +124,14 @@ impl<'a> Resolver<'a> {
             let text = self.text(ids)?;
             for row in 0..text.len() {
                 line += 1;
-                self.one(text.is_valid(row).then(|| text.value(row)), line, shown)?;
+                self.one(text.is_valid(row).then(|| text.value(row)), line, shown);
             }
         }
         Ok(())
     }
 
     /// Resolves the numbers of a bitmap.
-    ///
-    /// # Errors
-    /// None that a bitmap could cause: what is no id is a reject.
-    pub fn numbers(&mut self, numbers: &Numbers, shown: &str) -> Result<()> {
+    pub fn numbers(&mut self, numbers: &Numbers, shown: &str) {
         let mut digits = String::new();
         for (number, line) in numbers.iter().zip(1..) {
             if self.index.is_none() {
@@ -147,9 +144,8 @@ impl<'a> Resolver<'a> {
             }
             digits.clear();
             let _infallible = std::fmt::Write::write_fmt(&mut digits, format_args!("{number}"));
-            self.one(Some(&digits), line, shown)?;
+            self.one(Some(&digits), line, shown);
         }
-        Ok(())
     }
 
     /// What became of all ids so far.
@@ -164,7 +160,7 @@ impl<'a> Resolver<'a> {
         let lines = lines.as_primitive::<Int64Type>();
         for row in 0..text.len() {
             let line = lines.value(row).cast_unsigned();
-            self.one(text.is_valid(row).then(|| text.value(row)), line, shown)?;
+            self.one(text.is_valid(row).then(|| text.value(row)), line, shown);
         }
         Ok(())
     }
@@ -180,12 +176,12 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn one(&mut self, text: Option<&str>, line: u64, shown: &str) -> Result<()> {
+    fn one(&mut self, text: Option<&str>, line: u64, shown: &str) {
         self.seen += 1;
         let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else {
             let reason = format!("no value in {}", self.ids);
             self.reject(reason, "", line, shown);
-            return Ok(());
+            return;
         };
         let found = match &self.index {
             Some(index) => index.find(0, text),
@@ -195,7 +191,6 @@ impl<'a> Resolver<'a> {
             Some(id) => self.found(id),
             None => self.unknown(text, line, shown),
         }
-        Ok(())
     }
 
     fn profile(&self, number: u64) -> Option<ProfileId> {

@@ -7,7 +7,7 @@
 //! - [`output`]: tables, JSON, CSV, numbers for people, errors
 //! - [`progress`]: bars on a terminal, nothing in a pipe
 //! - one file a verb: `init`, `demo`, `generate`, `ingest`, `build`, `ls`, `show`, `count`, `query`,
-//!   `history`, `status`, `test`, `export`, `import`, `optimize`, `vacuum`, `completions`, `man`
+//!   `history`, `diff`, `status`, `test`, `export`, `import`, `overlap`, `reach`, `profile-of`, `optimize`, `vacuum`, `completions`, `man`
 
 #![expect(clippy::doc_markdown, reason = "doc comments of arguments are help texts")]
 
@@ -19,6 +19,7 @@ mod build;
 mod completions;
 mod count;
 mod demo;
+mod diff;
 mod export;
 mod generate;
 mod history;
@@ -28,7 +29,10 @@ mod init;
 mod ls;
 mod man;
 mod optimize;
+mod overlap;
+mod profile_of;
 mod query;
+mod reach;
 mod show;
 mod status;
 mod test;
@@ -116,8 +120,12 @@ async fn dispatch(cli: Cli, output: &mut Output) -> Result<Outcome> {
         Verb::Count(args) => count::run(&args, global, output).await,
         Verb::Query(args) => query::run(&args, global, output).await,
         Verb::History(args) => history::run(&args, global, output).await,
+        Verb::Diff(args) => diff::run(&args, global, output).await,
         Verb::Export(args) => export::run(&args, global, output).await,
         Verb::Import(args) => import::run(&args, global, output).await,
+        Verb::Overlap(args) => overlap::run(&args, global, output).await,
+        Verb::Reach(args) => reach::run(&args, global, output).await,
+        Verb::ProfileOf(args) => profile_of::run(&args, global, output).await,
         Verb::Test(args) => test::run(&args, global, output).await,
         Verb::Optimize(args) => optimize::run(&args, global, output).await,
         Verb::Vacuum(args) => vacuum::run(&args, global, output).await,

@@ -134,7 +134,7 @@ impl Engine {
         match options.format {
             ExportFormat::Bitmap(format) => {
                 let numbers = wire::decode_numbers(&bytes_of(file)?, format).map_err(here)?;
-                resolver.numbers(&numbers, &file.shown)?;
+                resolver.numbers(&numbers, &file.shown);
             }
             ExportFormat::Arrow => {
                 resolver.batches(&arrow_batches(&file.path).map_err(here)?, column, &file.shown)?;

@@ -93,6 +93,7 @@ kernel!(
 );
 
 /// All 16 pairs side by side.
+#[expect(clippy::inline_always, reason = "only inside a kernel is it compiled for its vectors")]
 #[inline(always)]
 fn tile_wide(rows: [&Block; TILE], columns: [&Block; TILE]) -> Counts {
     let rows = rows.map(|block| block.0.as_chunks::<LANES>().0);
@@ -111,6 +112,7 @@ fn tile_wide(rows: [&Block; TILE], columns: [&Block; TILE]) -> Counts {
 }
 
 /// One pair after the other.
+#[expect(clippy::inline_always, reason = "only inside a kernel is it compiled for its vectors")]
 #[inline(always)]
 fn tile_narrow(rows: [&Block; TILE], columns: [&Block; TILE]) -> Counts {
     rows.map(|row| {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::support::{Project, Run};
 
-const VERBS: [&str; 18] = [
+const VERBS: [&str; 22] = [
     "init",
     "demo",
     "generate",
@@ -17,8 +17,12 @@ const VERBS: [&str; 18] = [
     "count",
     "query",
     "history",
+    "diff",
     "export",
     "import",
+    "overlap",
+    "reach",
+    "profile-of",
     "test",
     "optimize",
     "vacuum",

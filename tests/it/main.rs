@@ -6,6 +6,8 @@
 //! - [`tidy`]: the sources keep the house rules
 //! - [`journey`]: every verb, from an empty folder to exports, as text and as JSON
 //! - [`ingest`]: what becomes of files
+//! - [`insight`]: overlap, reach, composition, and their pictures
+//! - [`sets`]: many segments as one set, whole or not there; changes between builds
 //! - [`import`]: ids and bitmaps from elsewhere as segments
 //! - [`bad_input`]: what is wrong is named, with its place, and changes nothing
 //! - [`segments`]: what memberships are, and that nothing but data and SQL decides them
@@ -19,8 +21,10 @@ mod crash;
 mod golden;
 mod import;
 mod ingest;
+mod insight;
 mod journey;
 mod naive;
 mod segments;
+mod sets;
 mod support;
 mod tidy;

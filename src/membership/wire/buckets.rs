@@ -57,7 +57,7 @@ pub(super) fn encode(parts: &[(u32, &RoaringBitmap)], origin: Origin) -> Result<
     let mut lines = Lines { text: format!("{HEADER}\n"), buckets: 0 };
     let mut current: Option<(u64, Box<[u8; BUCKET_BYTES]>)> = None;
     for (high, low) in parts {
-        for low in low.iter() {
+        for low in *low {
             let (bucket, bit) = origin.place((u64::from(*high) << 32) | u64::from(low));
             if let Some((done, bits)) = current.take_if(|(open, _)| *open != bucket) {
                 lines.push(done, &*bits)?;

@@ -57,7 +57,7 @@ fn small(parts: &[(u32, &RoaringBitmap)], members: u64, width: Width) -> Vec<u8>
     let mut bytes = vec![SMALL];
     varint::append(members, &mut bytes);
     for (high, low) in parts {
-        for low in low.iter() {
+        for low in *low {
             bytes.extend(low.to_le_bytes());
             if width == Width::Bits64 {
                 bytes.extend(high.to_le_bytes());

@@ -17,7 +17,9 @@ const BLOOM: u8 = 3;
 /// The base64 of an `IdSet`, on a line.
 pub(super) fn encode(parts: &[(u32, &RoaringBitmap)]) -> Vec<u8> {
     let mut bytes = vec![if parts.is_empty() { EMPTY } else { BITMAP_32 }];
-    parts.iter().for_each(|(_, low)| portable::append_32(low, &mut bytes));
+    for (_, low) in parts {
+        portable::append_32(low, &mut bytes);
+    }
     let mut text = text::to_base64(&bytes);
     text.push('\n');
     text.into_bytes()
