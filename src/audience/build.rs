@@ -8,10 +8,10 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::membership::Membership;
-use crate::model::{AsOf, BuildId, TableName};
+use crate::model::{AsOf, BuildId, Name, TableName};
 use crate::project::SqlFile;
 use crate::query::{Limits, Session};
-use crate::segment::{Graph, Parsed, Planned, Selector};
+use crate::segment::{Batch, BatchRun, Graph, Parsed, Planned, Selector};
 use crate::store::{Change, FileLayout, Store, StoreSnapshot, encode};
 
 use super::catalog::{Catalog, State, Status};
@@ -70,6 +70,12 @@ pub struct BuiltSegment {
     pub error: Option<Error>,
 }
 
+/// What is to be done with a segment.
+enum Decision {
+    Evaluate(Planned),
+    Done(Outcome),
+}
+
 /// The outcome of one segment's evaluation.
 enum Outcome {
     Built { membership: Membership, inputs: String },
@@ -88,6 +94,8 @@ struct Running<'a> {
     /// The digests of the inputs of all segments that are defined in the session.
     inputs: BTreeMap<String, String>,
     outcomes: BTreeMap<String, (Outcome, u64)>,
+    /// How many segments are selected.
+    selected: usize,
 }
 
 /// Builds.
@@ -116,6 +124,7 @@ pub async fn build(request: &BuildRequest<'_>) -> Result<Build> {
         graph,
         inputs: BTreeMap::new(),
         outcomes: BTreeMap::new(),
+        selected: selected.len(),
     };
     running.define_unselected(&selected).await?;
     running.evaluate(&selected).await?;
@@ -139,107 +148,210 @@ impl Running<'_> {
     }
 
     fn define(&mut self, name: &str, membership: Membership, inputs: String) -> Result<()> {
-        self.session.define_segment(&crate::model::Name::parse(name)?, membership)?;
+        self.session.define_segment(&Name::parse(name)?, membership)?;
         self.inputs.insert(name.to_owned(), inputs);
         Ok(())
     }
 
-    /// Level by level, so that what a segment needs is defined before it is planned.
+    /// Plans everything, decides what has to be evaluated, and evaluates that together.
     async fn evaluate(&mut self, selected: &BTreeSet<String>) -> Result<()> {
-        let mut done = 0;
-        for level in self.graph.levels() {
-            let names: Vec<String> =
-                level.into_iter().filter(|name| selected.contains(name)).collect();
-            let outcomes: Vec<(String, Outcome, u64)> = {
-                let this = &*self;
-                let work = names.into_iter().map(|name| async move {
-                    let started = Instant::now();
-                    let outcome = this.outcome(&name).await;
-                    (name, outcome, millis(started))
-                });
-                let mut stream =
-                    futures::stream::iter(work).buffer_unordered(this.request.limits.threads.get());
-                let mut outcomes = Vec::new();
-                while let Some(one) = stream.next().await {
-                    done += 1;
-                    (this.request.on_done)(done, selected.len(), &one.0);
-                    outcomes.push(one);
-                }
-                outcomes
-            };
-            self.settle(outcomes).await?;
+        let started = Instant::now();
+        let order: Vec<String> =
+            self.graph.levels().into_iter().flatten().filter(|n| selected.contains(n)).collect();
+        for name in &order {
+            self.session.declare_segment(&Name::parse(name)?)?;
         }
-        Ok(())
-    }
-
-    /// Defines what a level built, for the levels behind it.
-    async fn settle(&mut self, outcomes: Vec<(String, Outcome, u64)>) -> Result<()> {
-        let reused: Vec<&str> = outcomes
-            .iter()
-            .filter(|(_, outcome, _)| matches!(outcome, Outcome::Reused))
-            .map(|(name, ..)| name.as_str())
-            .filter(|name| self.graph.needed_by(name).next().is_some())
-            .collect();
-        let mut memberships = self.catalog.memberships(&self.session, reused).await?;
-        for (name, outcome, elapsed_ms) in outcomes {
-            match &outcome {
-                Outcome::Built { membership, inputs } => {
-                    self.define(&name, membership.clone(), inputs.clone())?;
-                }
-                Outcome::Reused => {
-                    let inputs = self.catalog.get(&name).and_then(|s| s.inputs.clone());
-                    if let Some(membership) = memberships.remove(&name) {
-                        self.define(&name, membership, inputs.unwrap_or_default())?;
-                    }
-                }
-                Outcome::Failed(_) | Outcome::Skipped(_) => {}
+        let mut plans = self.plans(&order).await;
+        let mut todo: Vec<(String, Planned)> = Vec::new();
+        for name in &order {
+            match self.decided(name, plans.remove(name)) {
+                Ok(Decision::Evaluate(planned)) => todo.push((name.clone(), planned)),
+                Ok(Decision::Done(outcome)) => self.done(name, outcome, started),
+                Err(error) => self.done(name, Outcome::Failed(error), started),
             }
-            self.outcomes.insert(name, (outcome, elapsed_ms));
         }
-        Ok(())
+        self.define_reused().await?;
+        let (batch, failed) = Batch::compile(&todo);
+        for (name, error) in failed {
+            self.done(&name, Outcome::Failed(error), started);
+        }
+        let known = self.known(&batch);
+        let passes = Instant::now();
+        let mut run = batch.run(&self.session, self.request.limits, known).await?;
+        let passes_ms = millis(passes);
+        for (name, membership) in std::mem::take(&mut run.memberships) {
+            let share = run.shares.get(&name).copied().unwrap_or(0.0);
+            self.built(&name, membership, scaled(passes_ms, share))?;
+        }
+        self.rest(&todo, &batch, &run).await
     }
 
-    async fn outcome(&self, name: &str) -> Outcome {
-        match self.try_outcome(name).await {
-            Ok(outcome) => outcome,
-            Err(error) => Outcome::Failed(error),
-        }
+    /// The plan of each segment in `order` that parses; planned on all threads.
+    async fn plans(&self, order: &[String]) -> BTreeMap<String, Result<Planned>> {
+        let tasks = order.iter().filter_map(|name| {
+            let Some(Ok(segment)) = self.parsed.get(name) else { return None };
+            let (session, segment) = (self.session.clone(), segment.clone());
+            let name = name.clone();
+            Some(async move {
+                let planning = tokio::spawn(async move { Planned::new(&session, &segment).await });
+                let planned = planning
+                    .await
+                    .unwrap_or_else(|e| Err(Error::internal(format!("planning stopped: {e}"))));
+                (name, planned)
+            })
+        });
+        let tasks: Vec<_> = tasks.collect();
+        futures::stream::iter(tasks)
+            .buffer_unordered(self.request.limits.threads.get())
+            .collect()
+            .await
     }
 
-    async fn try_outcome(&self, name: &str) -> Result<Outcome> {
+    /// What is to be done with segment `name`, those before it being decided.
+    fn decided(&mut self, name: &str, planned: Option<Result<Planned>>) -> Result<Decision> {
         let segment = match self.parsed.get(name) {
-            Some(Ok(segment)) => segment,
+            Some(Ok(segment)) => segment.clone(),
             Some(Err(error)) => return Err(error.clone()),
             None => return Err(Error::internal(format!("segment {name} was not parsed"))),
         };
         if let Some(cycle) = self.graph.cycle(name) {
             return Err(cycle.at(&segment.file.path, None, None));
         }
-        if let Some(skipped) = self.missing_need(segment)? {
-            return Ok(Outcome::Skipped(skipped));
+        if let Some(skipped) = self.missing_need(&segment)? {
+            return Ok(Decision::Done(Outcome::Skipped(skipped)));
         }
-        let planned = Planned::new(&self.session, segment).await?;
-        let inputs = self.inputs_of(segment, planned.uses_now());
+        let planned =
+            planned.ok_or_else(|| Error::internal(format!("segment {name} was not planned")))??;
+        let inputs = self.inputs_of(&segment, planned.uses_now());
         let last = self.catalog.get(name);
         let same = last.is_some_and(|s| {
             s.inputs.as_ref() == Some(&inputs)
                 && s.membership_build.is_some()
                 && s.status != Status::Stale
         });
+        self.inputs.insert(name.to_owned(), inputs);
         if same && !self.request.full {
-            return Ok(Outcome::Reused);
+            return Ok(Decision::Done(Outcome::Reused));
         }
-        Ok(Outcome::Built { membership: planned.evaluate().await?, inputs })
+        Ok(Decision::Evaluate(planned))
+    }
+
+    /// Gives reused segments that others read their memberships.
+    async fn define_reused(&self) -> Result<()> {
+        let reused = self.outcomes.iter().filter(|(_, (o, _))| matches!(o, Outcome::Reused));
+        let read: Vec<&str> = reused
+            .map(|(name, _)| name.as_str())
+            .filter(|name| self.graph.needed_by(name).next().is_some())
+            .collect();
+        for (name, membership) in self.catalog.memberships(&self.session, read).await? {
+            self.session.define_segment(&Name::parse(&name)?, membership)?;
+        }
+        Ok(())
+    }
+
+    /// The memberships that the segments of `batch` read and that are there already.
+    fn known(&self, batch: &Batch) -> BTreeMap<String, Membership> {
+        let read = batch.segments_read().into_iter();
+        read.filter_map(|name| Some((self.session.segment(&name)?, name)))
+            .map(|(membership, name)| (name, membership))
+            .collect()
+    }
+
+    /// What the passes did not finish: opaque segments, and those behind them. Level by level, since
+    /// a query can be run once what it reads is there.
+    async fn rest(
+        &mut self,
+        todo: &[(String, Planned)],
+        batch: &Batch,
+        run: &BatchRun,
+    ) -> Result<()> {
+        let plans: BTreeMap<&str, &Planned> = todo.iter().map(|(n, p)| (n.as_str(), p)).collect();
+        for level in self.graph.levels() {
+            let mut alone = Vec::new();
+            for name in level {
+                let Some(planned) = plans.get(name.as_str()) else { continue };
+                if self.outcomes.contains_key(&name) {
+                    continue;
+                }
+                if let Some(skipped) = self.failed_need(&name) {
+                    self.done(&name, Outcome::Skipped(skipped), Instant::now());
+                    continue;
+                }
+                match batch.combine(&name, run, &|n| self.session.segment(n)) {
+                    Some(membership) => self.built(&name, membership, 0)?,
+                    None => alone.push((name, (*planned).clone())),
+                }
+            }
+            for (name, result, elapsed_ms) in self.alone(alone).await {
+                match result {
+                    Ok(membership) => self.built(&name, membership, elapsed_ms)?,
+                    Err(error) => {
+                        self.report_done(&name);
+                        self.outcomes.insert(name, (Outcome::Failed(error), elapsed_ms));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs queries as `DataFusion` runs them, as many at a time as there are threads.
+    async fn alone(
+        &self,
+        queries: Vec<(String, Planned)>,
+    ) -> Vec<(String, Result<Membership>, u64)> {
+        let tasks = queries.into_iter().map(|(name, planned)| async move {
+            let started = Instant::now();
+            let running = tokio::spawn(async move { planned.evaluate().await });
+            let result = running
+                .await
+                .unwrap_or_else(|e| Err(Error::internal(format!("a query stopped: {e}"))));
+            (name, result, millis(started))
+        });
+        let threads = self.request.limits.threads.get();
+        futures::stream::iter(tasks).buffer_unordered(threads).collect().await
+    }
+
+    fn built(&mut self, name: &str, membership: Membership, elapsed_ms: u64) -> Result<()> {
+        if self.graph.needed_by(name).next().is_some() {
+            self.session.define_segment(&Name::parse(name)?, membership.clone())?;
+        }
+        let inputs = self.inputs.get(name).cloned().unwrap_or_default();
+        self.report_done(name);
+        self.outcomes.insert(name.to_owned(), (Outcome::Built { membership, inputs }, elapsed_ms));
+        Ok(())
+    }
+
+    fn done(&mut self, name: &str, outcome: Outcome, started: Instant) {
+        self.report_done(name);
+        self.outcomes.insert(name.to_owned(), (outcome, millis(started)));
+    }
+
+    fn report_done(&self, name: &str) {
+        (self.request.on_done)(self.outcomes.len() + 1, self.selected, name);
+    }
+
+    /// Why a segment that was planned cannot be evaluated: one that it needs failed meanwhile.
+    fn failed_need(&self, name: &str) -> Option<Error> {
+        let Some(Ok(segment)) = self.parsed.get(name) else { return None };
+        let failed = segment.segments.iter().find(|need| {
+            let outcome = self.outcomes.get(*need);
+            matches!(outcome, Some((Outcome::Failed(_) | Outcome::Skipped(_), _)))
+        })?;
+        let error = Error::input(format!("it needs {failed}, which failed"));
+        Some(error.at(&segment.file.path, None, None))
     }
 
     /// Why `segment` cannot be evaluated now, where something that it needs is not there.
     fn missing_need(&self, segment: &Parsed) -> Result<Option<Error>> {
         for need in &segment.segments {
-            if self.inputs.contains_key(need) {
+            let here = |error: Error| error.at(&segment.file.path, None, None);
+            let outcome = self.outcomes.get(need).map(|(outcome, _)| outcome);
+            let has_failed = matches!(outcome, Some(Outcome::Failed(_) | Outcome::Skipped(_)));
+            if self.inputs.contains_key(need) && !has_failed {
                 continue;
             }
-            let here = |error: Error| error.at(&segment.file.path, None, None);
-            if self.outcomes.contains_key(need) {
+            if has_failed {
                 return Ok(Some(here(Error::input(format!("it needs {need}, which failed")))));
             }
             if self.parsed.contains_key(need) {
@@ -394,6 +506,18 @@ impl Running<'_> {
         };
         (built, state)
     }
+}
+
+/// `share` of `ms`, rounded.
+fn scaled(ms: u64, share: f64) -> u64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        reason = "a share of a build's milliseconds, for people to read"
+    )]
+    let own = (ms as f64 * share).round() as u64;
+    own
 }
 
 fn millis(started: Instant) -> u64 {

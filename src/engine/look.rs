@@ -10,10 +10,11 @@ use crate::audience::catalog::State;
 use crate::audience::history::history;
 use crate::audience::{Catalog, HistoryEntry, Status};
 use crate::error::Result;
+use crate::membership::Membership;
 use crate::model::{AsOf, TableName};
 use crate::project::SqlFile;
 use crate::query::Session;
-use crate::segment::{Graph, Parsed, Planned};
+use crate::segment::{Batch, Graph, Parsed, Planned};
 use crate::store::Store;
 
 use super::open::Engine;
@@ -184,14 +185,35 @@ impl Engine {
             let file = self.project.segment(what.trim())?;
             let session = self.session_for(&file.text, Some(&file.path), as_of).await?;
             let parsed = Parsed::new(&session, file)?;
-            return Ok(Planned::new(&session, &parsed).await?.evaluate().await?.len());
+            let planned = Planned::new(&session, &parsed).await?;
+            return self.members(&session, planned).await.map(|m| m.len());
         }
         let session = self.session_for(what, None, as_of).await?;
         let plan = session.plan(what, None).await?;
         if plan.schema().fields().iter().any(|f| f.name() == crate::model::tables::PROFILE_ID) {
-            return Ok(plan.ids()?.mask().await?.len());
+            return self.members(&session, Planned::of(plan)?).await.map(|m| m.len());
         }
         plan.single_count().await
+    }
+
+    /// The profiles of one segment, compiled where it can be.
+    async fn members(&self, session: &Session, planned: Planned) -> Result<Membership> {
+        let segment = [("".to_owned(), planned)];
+        let (batch, mut failed) = Batch::compile(&segment);
+        if let Some((_, error)) = failed.pop_first() {
+            return Err(error);
+        }
+        let mut known = BTreeMap::new();
+        for name in batch.segments_read() {
+            if let Some(membership) = session.segment(&name) {
+                known.insert(name, membership);
+            }
+        }
+        let mut run = batch.run(session, self.limits, known).await?;
+        match run.memberships.pop_first() {
+            Some((_, membership)) => Ok(membership),
+            None => segment[0].1.evaluate().await,
+        }
     }
 
     /// Runs any query.

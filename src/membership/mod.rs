@@ -9,6 +9,8 @@
 //!   `packed` what it reads
 //! - [`numbers`]: [`Numbers`], a set of another system's 64-bit ids
 //! - [`wire`]: bitmaps as bytes of any engine, written one way only and read strictly
+//! - [`words`]: from and to words of bits, as passes have them
+//! - [`wire`]: portable roaring bytes, written one way only and read strictly
 //!
 //! Masks to compute, roaring to store: a pass fills a [`Mask`], [`Mask::to_membership`] ends it, and
 //! everything after that is set algebra over [`Membership`]. Invariants:
@@ -29,6 +31,7 @@ mod packed;
 pub mod set;
 pub mod shards;
 pub mod wire;
+pub mod words;
 
 pub use mask::Mask;
 pub use numbers::Numbers;

@@ -7,6 +7,7 @@
 //! - [`limits`]: threads and memory
 //! - [`session`]: a `DataFusion` session over one store snapshot, pinned to one moment
 //! - [`plan`]: a planned query, and running it
+//! - [`logic`]: plans and expressions as the segment compiler reads them
 //! - [`table`]: a store table as a scan that skips files and pages
 //! - [`segments`]: memberships as the tables of the schema `segments`
 //! - [`files`]: a source's files as tables
@@ -15,11 +16,14 @@
 pub mod errors;
 pub mod files;
 pub mod limits;
+pub mod logic;
 pub mod plan;
 pub mod segments;
 pub mod session;
 pub mod table;
 
 pub use limits::Limits;
+pub use logic::{Formula, df};
 pub use plan::{Ids, Plan};
-pub use session::{SEGMENTS, Session};
+pub use session::{Base, SEGMENTS, Session};
+pub use table::scan_schema;

@@ -60,6 +60,18 @@ impl Plan {
         Sql { text: &self.text, file: self.file.as_deref() }
     }
 
+    pub(super) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    pub(super) fn logical(&self) -> &LogicalPlan {
+        &self.logical
+    }
+
+    pub(super) fn failed(&self, error: &datafusion::error::DataFusionError) -> Error {
+        self.sql().error_among(error, &self.session)
+    }
+
     fn with(&self, logical: LogicalPlan) -> Self {
         Self { logical, ..self.clone() }
     }
@@ -209,6 +221,11 @@ impl std::fmt::Debug for Batches {
 }
 
 impl Ids {
+    /// The query that returns the ids; its one column is `profile_id`.
+    pub fn plan(&self) -> &Plan {
+        &self.0
+    }
+
     /// Runs the query into a mask: duplicates and NULL ids vanish.
     ///
     /// # Errors

@@ -1,33 +1,38 @@
 //! Memberships as tables: `segments.NAME` has one column, `profile_id`, ascending and distinct.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::memory::MemorySourceConfig;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::error::Result as DataFusionResult;
+use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
 use crate::membership::Membership;
+use crate::model::Name;
 use crate::model::tables::PROFILE_ID;
 
 /// Ids in a batch; `DataFusion`'s own batch size.
 const BATCH_ROWS: usize = 8_192;
 
+/// Where the membership of a declared segment will be.
+pub(super) type Slot = Arc<OnceLock<Membership>>;
+
 /// A membership that scans; the ids are unpacked when a query reads them.
 #[derive(Debug)]
 pub(super) struct SegmentTable {
     schema: SchemaRef,
-    membership: Membership,
+    name: String,
+    slot: Slot,
 }
 
 impl SegmentTable {
-    pub(super) fn new(membership: Membership) -> Self {
+    pub(super) fn new(name: &Name, slot: Slot) -> Self {
         let field = Field::new(PROFILE_ID, DataType::Int32, false);
-        Self { schema: Arc::new(Schema::new(vec![field])), membership }
+        Self { schema: Arc::new(Schema::new(vec![field])), name: name.to_string(), slot }
     }
 }
 
@@ -48,8 +53,10 @@ impl TableProvider for SegmentTable {
         _filters: &[Expr],
         _limit: Option<usize>,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        let batches = self
-            .membership
+        let membership = self.slot.get().ok_or_else(|| {
+            DataFusionError::Plan(format!("segment {} is not built yet", self.name))
+        })?;
+        let batches = membership
             .batches(BATCH_ROWS)
             .map(|ids| {
                 let columns: Vec<ArrayRef> = vec![Arc::new(ids)];

@@ -1,7 +1,8 @@
 //! A `DataFusion` session over one store snapshot, pinned to one moment.
 
+use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use chrono::DateTime;
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, TableProvider};
@@ -15,13 +16,13 @@ use crate::error::{Error, Result};
 use crate::membership::Membership;
 use crate::model::{AsOf, Name, TableName};
 use crate::source::{Progress, Rejects, SourceTable};
-use crate::store::{Store, StoreSnapshot, TableSnapshot};
+use crate::store::{Files, Store, StoreSnapshot, TableSnapshot};
 
 use super::errors::Sql;
 use super::files::FilesTable;
 use super::limits::Limits;
 use super::plan::Plan;
-use super::segments::SegmentTable;
+use super::segments::{SegmentTable, Slot};
 use super::table::StoreTable;
 
 /// The SQL schema whose tables are the segments.
@@ -36,6 +37,20 @@ pub struct Session {
     context: SessionContext,
     segments: Arc<MemorySchemaProvider>,
     as_of: AsOf,
+    base: Option<Arc<Base>>,
+    /// The memberships behind the tables of the schema `segments`.
+    slots: Arc<Mutex<HashMap<String, Slot>>>,
+}
+
+/// The store behind a session, at one version.
+#[derive(Debug)]
+pub struct Base {
+    /// The store.
+    pub store: Store,
+    /// The version.
+    pub snapshot: StoreSnapshot,
+    /// Its open files.
+    pub files: Files,
 }
 
 impl Session {
@@ -65,7 +80,7 @@ impl Session {
             .ok_or_else(|| Error::internal("the session has no catalog"))?
             .register_schema(SEGMENTS, Arc::clone(&segments) as Arc<dyn SchemaProvider>)
             .map_err(|e| Error::internal(format!("no schema for segments: {e}")))?;
-        Ok(Self { context, segments, as_of })
+        Ok(Self { context, segments, as_of, base: None, slots: Arc::default() })
     }
 
     /// A session over the tables of `snapshot`.
@@ -78,11 +93,36 @@ impl Session {
         limits: Limits,
         as_of: AsOf,
     ) -> Result<Self> {
-        let session = Self::new(limits, as_of)?;
+        let files = Files::new(store);
+        Self::over_files(store, snapshot, files, limits, as_of)
+    }
+
+    /// A session over the tables of `snapshot`, with files that an earlier one opened.
+    ///
+    /// # Errors
+    /// Where a table of the store cannot be scanned.
+    pub fn over_files(
+        store: &Store,
+        snapshot: &StoreSnapshot,
+        files: Files,
+        limits: Limits,
+        as_of: AsOf,
+    ) -> Result<Self> {
+        let mut session = Self::new(limits, as_of)?;
         for name in TableName::ALL {
             session.define_table(store, snapshot.table(name)?)?;
         }
+        let (store, snapshot) = (store.clone(), snapshot.clone());
+        session.base = Some(Arc::new(Base { store, snapshot, files }));
         Ok(session)
+    }
+
+    /// The store behind the session.
+    ///
+    /// # Errors
+    /// Where it is a session without one.
+    pub fn base(&self) -> Result<&Arc<Base>> {
+        self.base.as_ref().ok_or_else(|| Error::internal("the session has no store"))
     }
 
     /// A session over one table, or a part of it.
@@ -114,17 +154,49 @@ impl Session {
             .map_err(|e| Error::internal(format!("table {name} cannot be registered: {e}")))
     }
 
-    /// Makes `membership` the table `segments.NAME`, in place of one of that name.
+    /// Makes `membership` the table `segments.NAME`, in place of one of that name. Queries that were
+    /// planned over a declared segment read it too.
     ///
     /// # Errors
     /// Where `DataFusion` refuses the name.
     pub fn define_segment(&self, name: &Name, membership: Membership) -> Result<()> {
-        let table: Arc<dyn TableProvider> = Arc::new(SegmentTable::new(membership));
+        let open = self.slots().get(name.as_str()).filter(|slot| slot.get().is_none()).cloned();
+        let slot = match open {
+            Some(slot) => slot,
+            None => self.declare_anew(name)?,
+        };
+        slot.set(membership)
+            .map_err(|_| Error::internal(format!("segment {name} is defined twice at once")))
+    }
+
+    /// Makes `segments.NAME` a table that queries can be planned over. It can be read once it is
+    /// defined.
+    ///
+    /// # Errors
+    /// Where `DataFusion` refuses the name.
+    pub fn declare_segment(&self, name: &Name) -> Result<()> {
+        let is_known = self.slots().contains_key(name.as_str());
+        if is_known { Ok(()) } else { self.declare_anew(name).map(drop) }
+    }
+
+    /// The membership of `segments.NAME`, where it is defined.
+    pub fn segment(&self, name: &str) -> Option<Membership> {
+        self.slots().get(name).and_then(|slot| slot.get().cloned())
+    }
+
+    fn slots(&self) -> std::sync::MutexGuard<'_, HashMap<String, Slot>> {
+        self.slots.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn declare_anew(&self, name: &Name) -> Result<Slot> {
+        let slot = Slot::default();
+        let table: Arc<dyn TableProvider> = Arc::new(SegmentTable::new(name, Arc::clone(&slot)));
+        self.slots().insert(name.as_str().to_owned(), Slot::clone(&slot));
         self.segments
             .deregister_table(name.as_str())
             .and_then(|_| self.segments.register_table(name.as_str().to_owned(), table))
-            .map(drop)
-            .map_err(|e| Error::internal(format!("segment {name} cannot be registered: {e}")))
+            .map_err(|e| Error::internal(format!("segment {name} cannot be registered: {e}")))?;
+        Ok(slot)
     }
 
     /// Makes a source's files the table that is written `'pattern'` in its SQL, in place of earlier

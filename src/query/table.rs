@@ -132,7 +132,7 @@ impl TableProvider for StoreTable {
 }
 
 /// The schema that scans give: text and bytes as views, which Parquet decodes without copying.
-fn scan_schema(schema: &SchemaRef) -> SchemaRef {
+pub fn scan_schema(schema: &SchemaRef) -> SchemaRef {
     let fields = schema.fields().iter().map(|field| {
         let data_type = match field.data_type() {
             DataType::Utf8 => DataType::Utf8View,

@@ -1,10 +1,12 @@
-//! A parsed segment is planned over a session, and run into a membership.
+//! A parsed segment is planned over a session, and run into a membership of its own.
 
 use crate::error::{Error, Result};
 use crate::membership::Membership;
 use crate::query::{Ids, Session};
 
+use super::compile::{Opaque, Seen, compile};
 use super::parse::Parsed;
+use super::program::{Program, SetExpr};
 
 /// A segment that can be evaluated.
 #[derive(Debug, Clone)]
@@ -14,12 +16,20 @@ pub struct Planned {
 }
 
 impl Planned {
-    /// Plans `segment`; the segments it reads must be defined in `session`.
+    /// Plans `segment`; the segments it reads must be defined or declared in `session`.
     ///
     /// # Errors
     /// Where it names what is not there, or does not return `profile_id`.
     pub async fn new(session: &Session, segment: &Parsed) -> Result<Self> {
         let plan = session.plan(&segment.file.text, Some(&segment.file.path)).await?;
+        Self::of(plan)
+    }
+
+    /// The set of profiles that `plan` returns.
+    ///
+    /// # Errors
+    /// Where it does not return `profile_id`.
+    pub fn of(plan: crate::query::Plan) -> Result<Self> {
         Ok(Self { uses_now: plan.uses_now(), ids: plan.ids()? })
     }
 
@@ -28,7 +38,19 @@ impl Planned {
         self.uses_now
     }
 
-    /// Runs it: a set, without duplicates and NULL ids.
+    /// The segment as set algebra over leaves of `program`, or why it is not compiled.
+    ///
+    /// # Errors
+    /// Where `DataFusion` refuses the plan: types do not fit.
+    pub fn compile(&self, program: &mut Program) -> Result<Seen<SetExpr>> {
+        let plan = self.ids.plan().simplified()?;
+        if plan.schema().field(0).data_type() != &arrow::datatypes::DataType::Int32 {
+            return Ok(Err(Opaque("profile_id is computed".to_owned())));
+        }
+        Ok(compile(program, &plan))
+    }
+
+    /// Runs it alone, as `DataFusion` runs it: a set, without duplicates and NULL ids.
     ///
     /// # Errors
     /// Where the query fails, or returns an id that no profile can have.

@@ -5,15 +5,21 @@
 //!
 //! - [`parse`]: a file becomes a [`Parsed`] segment that knows which tables and segments it reads
 //! - [`graph`]: the order in which segments are built, cycles, and selection by name, tag and `+`
-//! - [`evaluate`]: a parsed segment is planned over a session ([`Planned`]) and run into a mask
-//!
-//! The compiler of a later issue goes between the two steps of [`evaluate`]: plans of many segments
-//! become set expressions over shared leaves, and the leaves fused passes.
+//! - [`evaluate`]: a parsed segment is planned over a session ([`Planned`])
+//! - [`compile`]: a plan becomes set algebra over leaves, or is opaque
+//! - [`program`]: the leaves, filters and aggregates of all segments, each once
+//! - [`pass`]: a program evaluated in one scan of profiles and one of events
+//! - [`batch`]: many segments planned, compiled and evaluated together
 
+pub mod batch;
+pub mod compile;
 pub mod evaluate;
 pub mod graph;
 pub mod parse;
+pub mod pass;
+pub mod program;
 
+pub use batch::{Batch, BatchRun};
 pub use evaluate::Planned;
 pub use graph::{Graph, Selector};
 pub use parse::Parsed;

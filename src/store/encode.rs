@@ -14,6 +14,7 @@ use parquet::schema::types::ColumnPath;
 use crate::error::{Error, Result};
 use crate::model::{TableName, tables};
 
+use super::runs;
 use super::stats::FileStats;
 
 /// Rows in a row group: large enough for dictionaries to pay, small enough that a scan of one event
@@ -73,6 +74,11 @@ pub fn encode(schema: &SchemaRef, batches: &[RecordBatch], layout: FileLayout) -
         .map_err(failed)?;
     for batch in batches {
         writer.write(batch).map_err(failed)?;
+    }
+    if layout.sorted_by.first() == Some(&tables::EVENT)
+        && let Some(note) = runs::note(batches)
+    {
+        writer.append_key_value_metadata(note);
     }
     let metadata = writer.close().map_err(failed)?;
     let stats = FileStats::of_parquet(schema, &metadata)?;

@@ -7,6 +7,8 @@
 //! - [`record`]: the store log: one small JSON object a version, the commit point of all tables
 //! - [`table`]: one Delta table at one version: schema, files, statistics
 //! - [`schema`]: which Arrow types are kept, how schemas widen, how batches conform
+//! - [`chunks`]: rows of single columns of a file, for the passes of the compiler
+//! - [`runs`]: where in a file of events each event lies
 //! - [`encode`]: sorted batches to Parquet bytes with pages that a scan can skip
 //! - [`stats`]: per-file minima and maxima, in Delta's JSON
 //! - [`change`]: what a writer wants to do, and the commit of it
@@ -26,9 +28,11 @@
 //! behind the winner (where they touched different tables) or is told to start over.
 
 pub mod change;
+pub mod chunks;
 pub mod encode;
 pub mod location;
 pub mod record;
+pub mod runs;
 pub mod schema;
 pub mod stats;
 pub mod table;
@@ -45,9 +49,11 @@ use crate::error::{Error, Result};
 use crate::model::{AsOf, ShardSize, TableName};
 
 pub use change::{Change, Committed, TableChange};
+pub use chunks::{ColumnRanges, Files, OpenFile, dictionary};
 pub use encode::{Encoded, FileLayout};
 pub use location::Location;
 pub use record::Record;
+pub use runs::Run;
 pub use stats::{ColumnStats, FileStats};
 pub use table::{DataFile, TableSnapshot};
 

@@ -1,0 +1,238 @@
+//! A batch: the segments of a build, compiled together and evaluated together.
+//!
+//! Segments that are set algebra over leaves come out of the passes. What is opaque runs by itself
+//! afterwards, as `DataFusion` runs it; segments that need an opaque one have their leaves evaluated in
+//! the passes and are put together when it is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::membership::Membership;
+use crate::query::{Limits, Session};
+
+use super::compile::Seen;
+use super::evaluate::Planned;
+use super::pass::{self, Cost, Output, RunRequest};
+use super::program::{LeafId, Program, SetExpr};
+
+/// Segments compiled together.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    program: Arc<Program>,
+    sets: BTreeMap<String, Seen<SetExpr>>,
+    /// The names in the order they were given: each behind those that it needs.
+    order: Vec<String>,
+}
+
+/// What the passes made of a batch.
+#[derive(Debug)]
+pub struct BatchRun {
+    /// The memberships of the segments that the passes finished.
+    pub memberships: BTreeMap<String, Membership>,
+    /// The leaves of segments that wait for an opaque one.
+    leaves: BTreeMap<LeafId, Membership>,
+    /// Each segment's share of the cost of the passes, 0..=1.
+    pub shares: BTreeMap<String, f64>,
+    /// What they read.
+    pub cost: Cost,
+}
+
+impl Batch {
+    /// Compiles `segments`, each of which comes behind those that it needs. Those that fail to be
+    /// compiled at all (types that do not fit) are returned with their errors.
+    pub fn compile(segments: &[(String, Planned)]) -> (Self, BTreeMap<String, Error>) {
+        let mut batch = Self::default();
+        let mut program = Program::default();
+        let mut failed = BTreeMap::new();
+        for (name, planned) in segments {
+            match planned.compile(&mut program) {
+                Ok(set) => {
+                    batch.order.push(name.clone());
+                    batch.sets.insert(name.clone(), set);
+                }
+                Err(error) => {
+                    failed.insert(name.clone(), error);
+                }
+            }
+        }
+        batch.program = Arc::new(program);
+        (batch, failed)
+    }
+
+    /// The program behind the sets.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// The set of segment `name`, or why it is opaque.
+    pub fn set(&self, name: &str) -> Option<&Seen<SetExpr>> {
+        self.sets.get(name)
+    }
+
+    /// All sets, by segment.
+    pub fn sets(&self) -> impl Iterator<Item = (&str, &Seen<SetExpr>)> {
+        self.sets.iter().map(|(name, set)| (name.as_str(), set))
+    }
+
+    /// The segments that any of the batch reads.
+    pub fn segments_read(&self) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        for set in self.sets.values().flatten() {
+            set.visit(&mut |part| {
+                if let SetExpr::Segment(name) = part {
+                    names.insert(name.clone());
+                }
+            });
+        }
+        names
+    }
+
+    /// Runs the passes. `known` are the memberships of segments outside of the batch that some of it
+    /// read.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub async fn run(
+        &self,
+        session: &Session,
+        limits: Limits,
+        known: BTreeMap<String, Membership>,
+    ) -> Result<BatchRun> {
+        let (outputs, early) = self.outputs(&known);
+        let mut run = BatchRun {
+            memberships: BTreeMap::new(),
+            leaves: BTreeMap::new(),
+            shares: BTreeMap::new(),
+            cost: Cost::default(),
+        };
+        if outputs.is_empty() {
+            return Ok(run);
+        }
+        let outputs = Arc::new(outputs);
+        let request = RunRequest {
+            session,
+            limits,
+            program: &self.program,
+            outputs: Arc::clone(&outputs),
+            known: Arc::new(known),
+        };
+        let ran = pass::run(&request).await?;
+        run.cost = ran.cost;
+        for (output, membership) in outputs.iter().zip(ran.memberships) {
+            // One that failed is left out, and so runs by itself: what the query would not have
+            // evaluated may have failed here.
+            let Ok(membership) = membership else { continue };
+            match &output.expression {
+                SetExpr::Leaf(leaf) if !early.contains(&output.name) => {
+                    run.leaves.insert(*leaf, membership);
+                }
+                _ => {
+                    run.memberships.insert(output.name.clone(), membership);
+                }
+            }
+        }
+        run.shares = self.shares(&early, &ran.leaf_rows);
+        Ok(run)
+    }
+
+    /// What the passes work out: segments that they can finish, and leaves of those that wait.
+    fn outputs(&self, known: &BTreeMap<String, Membership>) -> (Vec<Output>, BTreeSet<String>) {
+        let mut outputs = Vec::new();
+        let mut early: BTreeSet<String> = BTreeSet::new();
+        let mut waiting: BTreeSet<LeafId> = BTreeSet::new();
+        for name in &self.order {
+            let Some(Ok(set)) = self.sets.get(name) else { continue };
+            let mut is_early = true;
+            set.visit(&mut |part| {
+                if let SetExpr::Segment(other) = part {
+                    is_early &= early.contains(other) || known.contains_key(other);
+                }
+            });
+            if is_early {
+                outputs.push(Output { name: name.clone(), expression: set.clone() });
+                early.insert(name.clone());
+            } else {
+                waiting.extend(set.leaves());
+            }
+        }
+        // "#3" is no segment's name.
+        outputs.extend(
+            waiting
+                .into_iter()
+                .map(|leaf| Output { name: leaf.to_string(), expression: SetExpr::Leaf(leaf) }),
+        );
+        (outputs, early)
+    }
+
+    /// How the cost falls to segments: a leaf costs the rows that it looks at, and those who share it
+    /// pay the same.
+    fn shares(
+        &self,
+        early: &BTreeSet<String>,
+        leaf_rows: &BTreeMap<LeafId, u64>,
+    ) -> BTreeMap<String, f64> {
+        let mut sharers: BTreeMap<LeafId, u32> = BTreeMap::new();
+        let leaves = |name: &String| match self.sets.get(name) {
+            Some(Ok(set)) => set.leaves(),
+            _ => Vec::new(),
+        };
+        for leaf in early.iter().flat_map(leaves) {
+            *sharers.entry(leaf).or_default() += 1;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a share is for people to read")]
+        let cost = |leaf: &LeafId| {
+            let rows = leaf_rows.get(leaf).copied().unwrap_or(0) as f64 + 1.0;
+            rows / f64::from(sharers.get(leaf).copied().unwrap_or(1))
+        };
+        let costs: BTreeMap<String, f64> = early
+            .iter()
+            .map(|name| (name.clone(), leaves(name).iter().map(cost).sum::<f64>()))
+            .collect();
+        let total = costs.values().sum::<f64>().max(1.0);
+        costs.into_iter().map(|(name, cost)| (name, cost / total)).collect()
+    }
+
+    /// Puts segment `name` together from its leaves and `segments`, which are there by now; nothing
+    /// where it is opaque, or a leaf of it could not be evaluated.
+    pub fn combine(
+        &self,
+        name: &str,
+        run: &BatchRun,
+        segments: &dyn Fn(&str) -> Option<Membership>,
+    ) -> Option<Membership> {
+        match self.sets.get(name)? {
+            Ok(set) => combined(set, &run.leaves, segments),
+            Err(_) => None,
+        }
+    }
+}
+
+fn combined(
+    set: &SetExpr,
+    leaves: &BTreeMap<LeafId, Membership>,
+    segments: &dyn Fn(&str) -> Option<Membership>,
+) -> Option<Membership> {
+    match set {
+        SetExpr::Nothing => Some(Membership::new()),
+        SetExpr::Leaf(leaf) => leaves.get(leaf).cloned(),
+        SetExpr::Segment(name) => segments(name),
+        SetExpr::Or(parts) => parts.iter().try_fold(Membership::new(), |any, part| {
+            Some(any.or(&combined(part, leaves, segments)?))
+        }),
+        SetExpr::And(parts) => {
+            let (denied, required): (Vec<_>, Vec<_>) =
+                parts.iter().partition(|p| matches!(p, SetExpr::Not(_)));
+            let mut required = required.into_iter();
+            let first = combined(required.next()?, leaves, segments)?;
+            let all = required
+                .try_fold(first, |all, part| Some(all.and(&combined(part, leaves, segments)?)))?;
+            denied.into_iter().try_fold(all, |all, part| {
+                let SetExpr::Not(inner) = part else { return None };
+                Some(all.and_not(&combined(inner, leaves, segments)?))
+            })
+        }
+        // A complement has no one it is taken from here.
+        SetExpr::Not(_) => None,
+    }
+}

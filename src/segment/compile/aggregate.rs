@@ -1,0 +1,170 @@
+//! Aggregates over a profile's events.
+
+use arrow::datatypes::DataType;
+
+use crate::model::tables;
+use crate::query::df::{self, AggregateFunction, Case, Expr, ScalarValue};
+
+use super::super::program::{
+    AGGREGATE, Aggregate, EVENT, FilterId, Function, Leaf, PROFILE, SetExpr,
+};
+use super::relation::{EventRows, ProfileRows, Scope, column};
+use super::{Compiler, Seen, opaque};
+
+impl Compiler<'_> {
+    /// GROUP BY `profile_id` over rows of events.
+    pub(super) fn aggregated(
+        &mut self,
+        node: &df::Aggregate,
+        rows: &EventRows,
+        scope: Scope<'_>,
+    ) -> Seen<ProfileRows> {
+        let group = self.program.filter(rows.conditions.clone());
+        let mut columns = vec![Some(column(PROFILE, tables::PROFILE_ID))];
+        for (place, expression) in node.aggr_expr.iter().enumerate() {
+            let field = node.schema.field(place + 1);
+            let aggregate =
+                self.aggregate(expression, field.data_type(), group, &rows.conditions, scope)?;
+            columns.push(Some(self.reference(aggregate)));
+        }
+        let has_group = self.program.leaf(Leaf::Events(group));
+        let mut among = vec![SetExpr::Leaf(has_group)];
+        among.extend(rows.among.iter().cloned());
+        Ok(ProfileRows { among, groups: vec![group], is_unique: true, columns })
+    }
+
+    fn reference(&mut self, aggregate: Aggregate) -> Expr {
+        let id = self.program.aggregate(aggregate);
+        column(AGGREGATE, &id.0.to_string())
+    }
+
+    /// The id of profiles that have the group, as a column that is null for the others.
+    pub(super) fn group_id(&mut self, group: FilterId) -> Expr {
+        self.reference(Aggregate {
+            group,
+            rows: group,
+            function: Function::Id,
+            argument: None,
+            data_type: DataType::Int32,
+        })
+    }
+
+    fn aggregate(
+        &mut self,
+        expression: &Expr,
+        data_type: &DataType,
+        group: FilterId,
+        conditions: &[Expr],
+        scope: Scope<'_>,
+    ) -> Seen<Aggregate> {
+        let call = match expression {
+            Expr::AggregateFunction(call) => call,
+            Expr::Alias(alias) => {
+                return self.aggregate(&alias.expr, data_type, group, conditions, scope);
+            }
+            other => return opaque(format!("{other} is no aggregate")),
+        };
+        let (function, argument, own) = read(call, data_type, scope)?;
+        let of_events = |e: &Expr| {
+            e.column_refs().iter().all(|c| c.relation.as_ref().is_some_and(|r| r.table() == EVENT))
+        };
+        if !argument.iter().chain(&own).all(of_events) {
+            return opaque("an aggregate is over columns of profiles");
+        }
+        let rows = self.program.filter(conditions.iter().cloned().chain(own).collect());
+        Ok(Aggregate { group, rows, function, argument, data_type: data_type.clone() })
+    }
+}
+
+/// What `call` computes: function, argument, and the conditions on rows that are its own.
+fn read(
+    call: &AggregateFunction,
+    data_type: &DataType,
+    scope: Scope<'_>,
+) -> Seen<(Function, Option<Expr>, Vec<Expr>)> {
+    let name = call.func.name();
+    let parameters = &call.params;
+    let [argument] = &parameters.args[..] else {
+        return opaque(format!("{name} takes other than one argument"));
+    };
+    if !parameters.order_by.is_empty() || parameters.null_treatment.is_some() {
+        return opaque(format!("{name} asks for an order"));
+    }
+    let mut argument = scope.resolve(argument)?;
+    let mut own = Vec::new();
+    if let Some(filter) = &parameters.filter {
+        let filter = scope.resolve(filter)?;
+        own.extend(df::split_conjunction(&filter).into_iter().cloned());
+    }
+    if argument.is_volatile() || own.iter().any(Expr::is_volatile) {
+        return opaque("it has a random function");
+    }
+    let mut function = match (name, parameters.distinct) {
+        ("count", false) => Function::Count,
+        ("count", true) => Function::CountDistinct,
+        ("sum", false) => Function::Sum,
+        ("min", _) => Function::Min,
+        ("max", _) => Function::Max,
+        ("avg", false) if data_type == &DataType::Float64 => Function::Mean,
+        _ => return opaque(format!("{name} is not compiled")),
+    };
+    if let Some((condition, value)) = counted(&argument).filter(|_| function == Function::Sum) {
+        own.extend(df::split_conjunction(&condition).into_iter().cloned());
+        (function, argument) = (Function::Count, value);
+    } else if let Some((condition, value)) = when_alone(&argument) {
+        own.extend(df::split_conjunction(&condition).into_iter().cloned());
+        argument = value;
+    }
+    if !is_kept(function, data_type) {
+        return opaque(format!("{name} of {data_type} is not compiled"));
+    }
+    let constant = matches!(&argument, Expr::Literal(value, _) if !value.is_null());
+    let argument = (function != Function::Count || !constant).then_some(argument);
+    Ok((function, argument, own))
+}
+
+/// Whether the passes have a state for results of this type.
+fn is_kept(function: Function, data_type: &DataType) -> bool {
+    match function {
+        Function::Count | Function::CountDistinct | Function::Id => true,
+        Function::Sum => {
+            matches!(data_type, DataType::Int64 | DataType::Float64 | DataType::Decimal128(..))
+        }
+        Function::Mean => data_type == &DataType::Float64,
+        Function::Min | Function::Max => matches!(
+            data_type,
+            DataType::Int8
+                | DataType::Int16
+                | DataType::Int32
+                | DataType::Int64
+                | DataType::Float64
+                | DataType::Decimal128(..)
+                | DataType::Date32
+                | DataType::Timestamp(..)
+        ),
+    }
+}
+
+/// `CASE WHEN c THEN 1 ELSE 0 END`, whose sum is the number of rows with c: the condition and the 1.
+/// (A sum over a group that has rows is never null there.)
+fn counted(argument: &Expr) -> Option<(Expr, Expr)> {
+    let Expr::Case(Case { expr: None, when_then_expr, else_expr: Some(otherwise) }) = argument
+    else {
+        return None;
+    };
+    let [(when, then)] = &when_then_expr[..] else { return None };
+    let is =
+        |e: &Expr, n: i64| matches!(e, Expr::Literal(ScalarValue::Int64(Some(v)), _) if *v == n);
+    (is(then, 1) && is(otherwise, 0)).then(|| (when.as_ref().clone(), then.as_ref().clone()))
+}
+
+/// `CASE WHEN c THEN x END`: the condition and x. Rows without c are null, and do not count.
+fn when_alone(argument: &Expr) -> Option<(Expr, Expr)> {
+    let Expr::Case(Case { expr: None, when_then_expr, else_expr }) = argument else { return None };
+    let is_null = |e: &Expr| matches!(e, Expr::Literal(value, _) if value.is_null());
+    if else_expr.as_deref().is_some_and(|e| !is_null(e)) {
+        return None;
+    }
+    let [(when, then)] = &when_then_expr[..] else { return None };
+    Some((when.as_ref().clone(), then.as_ref().clone()))
+}

@@ -1,0 +1,329 @@
+//! What the rows of a plan's node are, from the scans upwards.
+
+use crate::model::tables;
+use crate::query::SEGMENTS;
+use crate::query::df::{
+    Aggregate, Column, DFSchema, Distinct, Expr, JoinType, LogicalPlan, TableReference, TableScan,
+    Transformed, TransformedResult as _, TreeNode as _, split_conjunction,
+};
+
+use super::super::program::{EVENT, FilterId, Leaf, PROFILE, SetExpr, is_never};
+use super::sequence::Pairs;
+use super::{Compiler, Seen, is_profile_id, opaque};
+
+/// The columns of a node, each as an expression over columns of `events`, `profiles` and aggregates;
+/// nothing where it cannot be said so.
+pub(super) type Columns = Vec<Option<Expr>>;
+
+/// The rows of a node.
+#[derive(Debug, Clone)]
+pub(super) enum Relation {
+    /// Rows of `events`.
+    Events(EventRows),
+    /// At most one row a profile.
+    Profiles(ProfileRows),
+    /// Pairs of events of one profile.
+    Pairs(Pairs),
+}
+
+/// Rows of `events` that pass conditions and belong to certain profiles.
+#[derive(Debug, Clone)]
+pub(super) struct EventRows {
+    pub(super) conditions: Vec<Expr>,
+    pub(super) among: Vec<SetExpr>,
+    pub(super) columns: Columns,
+}
+
+/// One row for each profile of a set.
+#[derive(Debug, Clone)]
+pub(super) struct ProfileRows {
+    pub(super) among: Vec<SetExpr>,
+    /// Groups that all of these profiles have.
+    pub(super) groups: Vec<FilterId>,
+    /// Whether each profile has one row; a LEFT JOIN with events may give it more.
+    pub(super) is_unique: bool,
+    pub(super) columns: Columns,
+}
+
+impl Relation {
+    pub(super) fn columns(&self) -> &Columns {
+        match self {
+            Self::Events(rows) => &rows.columns,
+            Self::Profiles(rows) => &rows.columns,
+            Self::Pairs(pairs) => &pairs.columns,
+        }
+    }
+
+    pub(super) fn columns_mut(&mut self) -> &mut Columns {
+        match self {
+            Self::Events(rows) => &mut rows.columns,
+            Self::Profiles(rows) => &mut rows.columns,
+            Self::Pairs(pairs) => &mut pairs.columns,
+        }
+    }
+
+    /// Keeps the rows of profiles in `set`.
+    pub(super) fn restrict(&mut self, set: SetExpr) {
+        match self {
+            Self::Events(rows) => rows.among.push(set),
+            Self::Profiles(rows) => rows.among.push(set),
+            Self::Pairs(pairs) => pairs.among.push(set),
+        }
+    }
+}
+
+/// A schema and what its columns are: what expressions of the node above are read in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scope<'a> {
+    pub(super) schema: &'a DFSchema,
+    pub(super) columns: &'a Columns,
+}
+
+impl Scope<'_> {
+    /// `expression` over columns of the tables.
+    pub(super) fn resolve(&self, expression: &Expr) -> Seen<Expr> {
+        let mut missing = None;
+        let resolved = expression
+            .clone()
+            .transform_up(|e| {
+                Ok(match &e {
+                    Expr::Column(column) => match self.column(column) {
+                        Some(known) => Transformed::yes(known.clone()),
+                        None => {
+                            missing = Some(column.flat_name());
+                            Transformed::no(e)
+                        }
+                    },
+                    Expr::Alias(alias) => Transformed::yes(alias.expr.as_ref().clone()),
+                    _ => Transformed::no(e),
+                })
+            })
+            .data();
+        match (missing, resolved) {
+            (None, Ok(resolved)) => Ok(resolved),
+            (Some(name), _) => opaque(format!("column {name} is not one value a row here")),
+            (None, Err(e)) => opaque(e.to_string()),
+        }
+    }
+
+    fn column(&self, column: &Column) -> Option<&Expr> {
+        let place = self.schema.maybe_index_of_column(column)?;
+        self.columns.get(place)?.as_ref()
+    }
+}
+
+impl Compiler<'_> {
+    /// The set of profile ids in column `column` of `plan`.
+    pub(super) fn set_of(&mut self, plan: &LogicalPlan, column: usize) -> Seen<SetExpr> {
+        match plan {
+            LogicalPlan::Distinct(Distinct::All(input)) => return self.set_of(input, column),
+            LogicalPlan::Sort(sort) if sort.fetch.is_none() => {
+                return self.set_of(&sort.input, column);
+            }
+            LogicalPlan::SubqueryAlias(alias) => return self.set_of(&alias.input, column),
+            LogicalPlan::Union(union) => {
+                let parts = union.inputs.iter().map(|input| self.set_of(input, column));
+                return Ok(SetExpr::any(parts.collect::<Seen<Vec<_>>>()?));
+            }
+            LogicalPlan::Join(join)
+                if matches!(join.join_type, JoinType::LeftSemi | JoinType::LeftAnti) =>
+            {
+                return self.semi_set(join, column);
+            }
+            LogicalPlan::EmptyRelation(empty) if !empty.produce_one_row => {
+                return Ok(SetExpr::Nothing);
+            }
+            LogicalPlan::Projection(projection) => {
+                // A column that is passed on may come from a node that is only a set.
+                if let Some(Expr::Column(inner)) = projection.expr.get(column).map(unaliased)
+                    && let Some(place) = projection.input.schema().maybe_index_of_column(inner)
+                    && let Ok(set) = self.set_of(&projection.input, place)
+                {
+                    return Ok(set);
+                }
+            }
+            _ => {}
+        }
+        let relation = self.relation(plan)?;
+        match relation.columns().get(column) {
+            Some(Some(id)) if is_profile_id(id) => self.members(relation),
+            _ => opaque("profile_id is computed"),
+        }
+    }
+
+    /// The profiles that rows of `relation` belong to.
+    pub(super) fn members(&mut self, relation: Relation) -> Seen<SetExpr> {
+        Ok(match relation {
+            Relation::Profiles(rows) => SetExpr::all(rows.among),
+            Relation::Events(rows) => {
+                let happened = self.happened(rows.conditions);
+                SetExpr::all([happened].into_iter().chain(rows.among))
+            }
+            Relation::Pairs(pairs) => self.sequence(pairs)?,
+        })
+    }
+
+    /// The profiles with at least one event that passes `conditions`.
+    pub(super) fn happened(&mut self, conditions: Vec<Expr>) -> SetExpr {
+        if conditions.iter().any(is_never) {
+            return SetExpr::Nothing;
+        }
+        let filter = self.program.filter(conditions);
+        SetExpr::Leaf(self.program.leaf(Leaf::Events(filter)))
+    }
+
+    pub(super) fn relation(&mut self, plan: &LogicalPlan) -> Seen<Relation> {
+        match plan {
+            LogicalPlan::TableScan(scan) => self.scan(scan),
+            LogicalPlan::SubqueryAlias(alias) => self.relation(&alias.input),
+            LogicalPlan::Sort(sort) if sort.fetch.is_none() => self.relation(&sort.input),
+            LogicalPlan::Projection(projection) => {
+                let mut relation = self.relation(&projection.input)?;
+                let columns = relation.columns().clone();
+                let scope = Scope { schema: projection.input.schema(), columns: &columns };
+                *relation.columns_mut() =
+                    projection.expr.iter().map(|e| scope.resolve(e).ok()).collect();
+                Ok(relation)
+            }
+            LogicalPlan::Filter(filter) => {
+                if let LogicalPlan::Join(join) = filter.input.as_ref() {
+                    return self.joined_where(join, &[&filter.predicate]);
+                }
+                let relation = self.relation(&filter.input)?;
+                self.filtered(relation, filter.input.schema(), &filter.predicate)
+            }
+            LogicalPlan::Aggregate(aggregate) => self.grouped(aggregate),
+            LogicalPlan::Join(join) => self.joined(join),
+            LogicalPlan::Distinct(Distinct::All(_)) | LogicalPlan::Union(_) => self.ids_alone(plan),
+            LogicalPlan::Limit(_) => opaque("LIMIT chooses among all profiles"),
+            LogicalPlan::Window(_) => opaque("it has a window function"),
+            LogicalPlan::Distinct(Distinct::On(_)) => opaque("it has DISTINCT ON"),
+            other => opaque(format!("it has {}", node_name(other))),
+        }
+    }
+
+    /// A node whose only column is the profile's id: a set, each profile once.
+    fn ids_alone(&mut self, plan: &LogicalPlan) -> Seen<Relation> {
+        if !matches!(plan, LogicalPlan::Distinct(_)) || plan.schema().fields().len() != 1 {
+            return opaque(format!("{} returns more than distinct ids", node_name(plan)));
+        }
+        let set = self.set_of(plan, 0)?;
+        Ok(Relation::Profiles(ProfileRows {
+            among: vec![set],
+            groups: Vec::new(),
+            is_unique: true,
+            columns: vec![Some(column(PROFILE, tables::PROFILE_ID))],
+        }))
+    }
+
+    fn scan(&mut self, scan: &TableScan) -> Seen<Relation> {
+        let table = scan.table_name.table();
+        let fields = scan.projected_schema.fields();
+        if scan.fetch.is_some() || !scan.filters.is_empty() {
+            return opaque("its scan is not plain");
+        }
+        let columns = |relation| -> Columns {
+            fields.iter().map(|f| Some(column(relation, f.name()))).collect()
+        };
+        let rows = |among, relation| {
+            Relation::Profiles(ProfileRows {
+                among: vec![among],
+                groups: Vec::new(),
+                is_unique: true,
+                columns: columns(relation),
+            })
+        };
+        match (scan.table_name.schema(), table) {
+            (Some(SEGMENTS), name) => Ok(rows(SetExpr::Segment(name.to_owned()), PROFILE)),
+            (None | Some("public"), "profiles") => Ok(rows(self.program.everyone(), PROFILE)),
+            (None | Some("public"), "events") => Ok(Relation::Events(EventRows {
+                conditions: Vec::new(),
+                among: Vec::new(),
+                columns: columns(EVENT),
+            })),
+            _ => opaque(format!("it reads table {table}")),
+        }
+    }
+
+    pub(super) fn filtered(
+        &mut self,
+        mut relation: Relation,
+        schema: &DFSchema,
+        predicate: &Expr,
+    ) -> Seen<Relation> {
+        let columns = relation.columns().clone();
+        let scope = Scope { schema, columns: &columns };
+        let parts = split_conjunction(predicate);
+        match &mut relation {
+            Relation::Profiles(rows) => {
+                let set = self.condition_all(&parts, scope, &rows.groups)?;
+                rows.among.push(set);
+            }
+            Relation::Events(rows) => {
+                for part in parts {
+                    match self.of_profile(part, scope)? {
+                        Some(set) => rows.among.push(set),
+                        None => {
+                            let condition = scope.resolve(part)?;
+                            if condition.is_volatile() {
+                                return opaque("it has a random function");
+                            }
+                            rows.conditions.push(condition);
+                        }
+                    }
+                }
+            }
+            Relation::Pairs(pairs) => {
+                for part in parts {
+                    match self.of_profile(part, scope)? {
+                        Some(set) => pairs.among.push(set),
+                        None => pairs.add(scope.resolve(part)?),
+                    }
+                }
+            }
+        }
+        Ok(relation)
+    }
+
+    fn grouped(&mut self, node: &Aggregate) -> Seen<Relation> {
+        let relation = self.relation(&node.input)?;
+        let columns = relation.columns().clone();
+        let scope = Scope { schema: node.input.schema(), columns: &columns };
+        let [key] = &node.group_expr[..] else {
+            return opaque("it groups by more than profile_id");
+        };
+        if !is_profile_id(&scope.resolve(key)?) {
+            return opaque("it groups by something else than profile_id");
+        }
+        if node.aggr_expr.is_empty() {
+            let set = self.members(relation)?;
+            return Ok(Relation::Profiles(ProfileRows {
+                among: vec![set],
+                groups: Vec::new(),
+                is_unique: true,
+                columns: vec![Some(column(PROFILE, tables::PROFILE_ID))],
+            }));
+        }
+        match relation {
+            Relation::Events(rows) => self.aggregated(node, &rows, scope).map(Relation::Profiles),
+            Relation::Profiles(_) => opaque("it aggregates rows that are one a profile"),
+            Relation::Pairs(_) => opaque("it aggregates pairs of events"),
+        }
+    }
+}
+
+/// Column `name` of `relation`.
+pub(super) fn column(relation: &str, name: &str) -> Expr {
+    Expr::Column(Column::new(Some(TableReference::bare(relation)), name))
+}
+
+fn unaliased(expression: &Expr) -> &Expr {
+    match expression {
+        Expr::Alias(alias) => unaliased(&alias.expr),
+        other => other,
+    }
+}
+
+fn node_name(plan: &LogicalPlan) -> String {
+    plan.display().to_string().split(':').next().unwrap_or_default().to_owned()
+}

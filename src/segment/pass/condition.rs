@@ -1,0 +1,242 @@
+//! Conditions and values of rows, evaluated over the columns that a pass has decoded.
+//!
+//! `DataFusion` evaluates them, so they mean what they mean in a query. Two shapes are taken out of its
+//! hands, since they come a dozen times a build: a condition on one text column is evaluated once a
+//! distinct value where the file has a dictionary, and `array_has` over a list of few distinct
+//! values tests a bit.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray as _, BooleanArray, ListArray, new_null_array};
+use arrow::compute::{cast, concat};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+
+use crate::error::{Error, Result};
+use crate::query::df::{
+    Expr, ScalarFunction, ScalarValue, Transformed, TransformedResult as _, TreeNode as _,
+};
+use crate::query::{Formula, Session};
+use crate::store::dictionary;
+
+use super::words::Words;
+
+/// Distinct values of a list's items that fit a word.
+const ITEMS_MAX: usize = 64;
+
+/// An expression over columns, by their names.
+#[derive(Debug, Clone)]
+pub(super) struct Value {
+    formula: Formula,
+    /// The columns, in the order of the formula's schema.
+    pub(super) columns: Vec<String>,
+    contains: Option<Contains>,
+    /// Whether it is a column as it is.
+    is_column: bool,
+}
+
+/// `array_has(column, item)`, or NOT of it.
+#[derive(Debug, Clone)]
+struct Contains {
+    item: String,
+    is_negated: bool,
+}
+
+/// For each row of a list column, which of the distinct items are in it.
+#[derive(Debug)]
+pub(super) struct ItemSets {
+    places: HashMap<String, u32>,
+    sets: Vec<u64>,
+    is_valid: Words,
+}
+
+/// Columns of the same rows, by name.
+pub(super) trait Columns {
+    /// The column `name`.
+    fn column(&self, name: &str) -> Result<ArrayRef>;
+    /// The item sets of the list column `name`, where its items are few.
+    fn items(&self, name: &str) -> Result<Option<Arc<ItemSets>>>;
+    /// How many rows.
+    fn rows(&self) -> usize;
+}
+
+impl Value {
+    /// `expression`, whose columns are those of `table` whatever relation they name.
+    pub(super) fn new(session: &Session, expression: &Expr, table: &Schema) -> Result<Self> {
+        let mut columns: Vec<String> =
+            expression.column_refs().into_iter().map(|c| c.name.clone()).collect();
+        columns.sort_unstable();
+        columns.dedup();
+        let fields = columns.iter().map(|name| {
+            table.field_with_name(name).cloned().map_err(|_| {
+                Error::internal(format!("a condition names {name}, which is no column"))
+            })
+        });
+        let schema = Schema::new(fields.collect::<Result<Vec<_>>>()?);
+        let bare = bare(expression)?;
+        Ok(Self {
+            formula: session.formula(&bare, &schema)?,
+            contains: contains(&bare),
+            is_column: matches!(bare, Expr::Column(_)),
+            columns,
+        })
+    }
+
+    fn schema(&self) -> &SchemaRef {
+        self.formula.schema()
+    }
+
+    /// The value of each row.
+    pub(super) fn values(&self, columns: &impl Columns) -> Result<ArrayRef> {
+        let arrays = self.columns.iter().zip(self.schema().fields()).map(|(name, field)| {
+            let column = columns.column(name)?;
+            // A column as it is may stay a dictionary.
+            if self.is_column && dictionary(&column).is_some() {
+                return Ok(column);
+            }
+            conformed(&column, field.data_type())
+        });
+        let arrays = arrays.collect::<Result<Vec<_>>>()?;
+        if self.is_column {
+            return arrays.into_iter().next().ok_or_else(|| Error::internal("a column of nothing"));
+        }
+        self.formula.evaluate(arrays, columns.rows())
+    }
+
+    /// The rows that it is true of.
+    pub(super) fn is_true(&self, columns: &impl Columns) -> Result<Words> {
+        if let [name] = &self.columns[..] {
+            if let Some(contains) = &self.contains
+                && let Some(items) = columns.items(name)?
+            {
+                return Ok(contains.of(&items));
+            }
+            let column = columns.column(name)?;
+            if let Some((values, keys)) = dictionary(&column)
+                && values.len() <= column.len()
+            {
+                return self.of_dictionary(values, keys);
+            }
+        }
+        let arrays = self
+            .columns
+            .iter()
+            .zip(self.schema().fields())
+            .map(|(name, field)| conformed(&columns.column(name)?, field.data_type()));
+        let values = self.formula.evaluate(arrays.collect::<Result<Vec<_>>>()?, columns.rows())?;
+        Ok(Words::of_true(truth(&values)?))
+    }
+
+    /// Evaluates each distinct value once, and null.
+    fn of_dictionary(&self, values: &ArrayRef, keys: &arrow::array::Int32Array) -> Result<Words> {
+        let data_type = self.schema().field(0).data_type();
+        let values = conformed(values, data_type)?;
+        let null = new_null_array(data_type, 1);
+        let with_null = concat(&[values.as_ref(), null.as_ref()])
+            .map_err(|e| Error::internal(format!("a dictionary: {e}")))?;
+        let rows = with_null.len();
+        let truths = Words::of_true(truth(&self.formula.evaluate(vec![with_null], rows)?)?);
+        let is_true: Vec<bool> = (0..rows).map(|row| truths.has(row)).collect();
+        let of_null = is_true[rows - 1];
+        let slots = keys.values();
+        let at = |key: i32| usize::try_from(key).ok().and_then(|k| is_true.get(k)).copied();
+        Ok(match keys.nulls().filter(|n| n.null_count() > 0) {
+            None => Words::of_rows(keys.len(), |row| at(slots[row]).unwrap_or(false)),
+            Some(nulls) => Words::of_rows(keys.len(), |row| {
+                if nulls.is_null(row) { of_null } else { at(slots[row]).unwrap_or(false) }
+            }),
+        })
+    }
+}
+
+impl Contains {
+    fn of(&self, items: &ItemSets) -> Words {
+        let bit = items.places.get(&self.item).map_or(0, |place| 1_u64 << place);
+        let found = |set: u64| (set & bit != 0) != self.is_negated;
+        let mut words = Words::of_rows(items.sets.len(), |row| found(items.sets[row]));
+        words.and(&items.is_valid);
+        words
+    }
+}
+
+impl ItemSets {
+    /// The sets of `column`, where it is a list of text with at most [`ITEMS_MAX`] distinct items.
+    pub(super) fn of(column: &ArrayRef) -> Option<Self> {
+        let lists: &ListArray = column.as_list_opt::<i32>()?;
+        let (values, keys) = dictionary(lists.values())?;
+        let values = cast(values, &DataType::Utf8).ok()?;
+        let values = values.as_string_opt::<i32>()?;
+        let mut places: HashMap<String, u32> = HashMap::new();
+        let mut bits = Vec::with_capacity(values.len());
+        for value in values {
+            let value = value?;
+            let next = u32::try_from(places.len()).ok()?;
+            let place = *places.entry(value.to_owned()).or_insert(next);
+            bits.push(1_u64.checked_shl(place)?);
+        }
+        if places.len() > ITEMS_MAX {
+            return None;
+        }
+        let bit_of = |item: usize| {
+            let key =
+                if keys.is_null(item) { None } else { usize::try_from(keys.value(item)).ok() };
+            key.and_then(|k| bits.get(k)).copied().unwrap_or(0)
+        };
+        let sets = lists.offsets().windows(2).map(|ends| {
+            let items =
+                usize::try_from(ends[0]).unwrap_or(0)..usize::try_from(ends[1]).unwrap_or(0);
+            items.fold(0, |set, item| set | bit_of(item))
+        });
+        let sets: Vec<u64> = sets.collect();
+        let is_valid = Words::of_rows(lists.len(), |row| lists.is_valid(row));
+        Some(Self { places, sets, is_valid })
+    }
+}
+
+/// `array` as `data_type`, which the columns of formulas have.
+pub(super) fn conformed(array: &ArrayRef, data_type: &DataType) -> Result<ArrayRef> {
+    if array.data_type() == data_type {
+        return Ok(Arc::clone(array));
+    }
+    cast(array, data_type).map_err(|e| Error::data(format!("the store's files are broken: {e}")))
+}
+
+fn truth(values: &ArrayRef) -> Result<&BooleanArray> {
+    values.as_boolean_opt().ok_or_else(|| {
+        Error::internal(format!("a condition is {}, neither true nor false", values.data_type()))
+    })
+}
+
+/// `expression` with its columns named without a relation.
+pub(super) fn bare(expression: &Expr) -> Result<Expr> {
+    expression
+        .clone()
+        .transform_up(|e| {
+            Ok(match e {
+                Expr::Column(c) if c.relation.is_some() => Transformed::yes(Expr::Column(
+                    crate::query::df::Column::new_unqualified(c.name),
+                )),
+                other => Transformed::no(other),
+            })
+        })
+        .data()
+        .map_err(|e| Error::internal(format!("an expression: {e}")))
+}
+
+fn contains(expression: &Expr) -> Option<Contains> {
+    let (call, is_negated) = match expression {
+        Expr::Not(inner) => (inner.as_ref(), true),
+        other => (other, false),
+    };
+    let Expr::ScalarFunction(ScalarFunction { func, args }) = call else { return None };
+    let [Expr::Column(_), Expr::Literal(item, _)] = &args[..] else { return None };
+    if func.name() != "array_has" {
+        return None;
+    }
+    match item {
+        ScalarValue::Utf8(Some(item))
+        | ScalarValue::Utf8View(Some(item))
+        | ScalarValue::LargeUtf8(Some(item)) => Some(Contains { item: item.clone(), is_negated }),
+        _ => None,
+    }
+}

@@ -1,0 +1,303 @@
+//! The pass over events: one shard's files, each column of each read once, feeding all filters and
+//! aggregates of the program.
+//!
+//! A file holds a month of a shard, its rows lie in runs of one event name, and within a run in the
+//! order of profiles. For each run it is known which filters let any row through; the columns that
+//! those need are read for the rows of those runs and no others.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray as _};
+use arrow::datatypes::Int32Type;
+
+use crate::error::{Error, Result};
+use crate::model::{TableName, tables};
+use crate::store::{ColumnRanges, DataFile, OpenFile, Run};
+
+use super::super::program::{AggregateId, FilterId};
+use super::condition::{Columns, ItemSets};
+use super::plan::{Need, Shard, Work};
+use super::select::{ForEvent, Special};
+use super::sequence::Moments;
+use super::state::{Rows, State, integers};
+use super::words::Words;
+
+/// What the pass found of each profile of a shard.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// The profiles with at least one row that passes.
+    pub(super) seen: HashMap<FilterId, Words>,
+    pub(super) states: HashMap<AggregateId, State>,
+    pub(super) moments: HashMap<FilterId, Moments>,
+    /// What could not be evaluated, by filter.
+    pub(super) failed_filters: HashMap<FilterId, Error>,
+    /// What could not be evaluated, by aggregate.
+    pub(super) failed_aggregates: HashMap<AggregateId, Error>,
+}
+
+/// A run that some filters let rows of through.
+struct Job {
+    run: Run,
+    filters: ForEvent,
+    /// The filters in question, with what they still have to check.
+    uses: Vec<(usize, bool)>,
+}
+
+/// The columns of one run.
+struct RunColumns {
+    arrays: HashMap<String, ArrayRef>,
+    rows: usize,
+}
+
+impl Columns for RunColumns {
+    fn column(&self, name: &str) -> Result<ArrayRef> {
+        self.arrays
+            .get(name)
+            .map(Arc::clone)
+            .ok_or_else(|| Error::internal(format!("column {name} was not read")))
+    }
+
+    fn items(&self, name: &str) -> Result<Option<Arc<ItemSets>>> {
+        Ok(ItemSets::of(&self.column(name)?).map(Arc::new))
+    }
+
+    fn rows(&self) -> usize {
+        self.rows
+    }
+}
+
+/// Runs the pass over the files of `shard`, for the filters and aggregates that `needs` lists.
+pub(super) async fn run(work: &Work, shard: &Shard, needs: &[Need]) -> Result<Found> {
+    let mut found = Found::default();
+    for need in needs {
+        if need.seen {
+            found.seen.insert(need.filter, Words::zeros(shard.span));
+        }
+        if need.moments {
+            found.moments.insert(need.filter, Moments::default());
+        }
+        for id in &need.aggregates {
+            found.states.insert(*id, State::new(&work.program.aggregates[id.0], shard.span));
+        }
+    }
+    for file in &shard.events {
+        if needs.iter().all(|need| need.time.misses(moments_of(file))) {
+            continue;
+        }
+        let open = work.files.open(&work.store, TableName::Events, file).await?;
+        for group in 0..open.groups() {
+            let runs = work.files.runs(&open, group).await?;
+            let jobs = jobs(work, needs, runs, moments_of(file))?;
+            if !jobs.is_empty() {
+                row_group(work, shard, needs, (file, &open, group), &jobs, &mut found).await?;
+            }
+        }
+    }
+    found.states.values_mut().for_each(State::finish);
+    found.moments.values_mut().for_each(Moments::sort);
+    Ok(found)
+}
+
+/// The least and the greatest moment in `file`, as far as is known.
+fn moments_of(file: &DataFile) -> (i64, i64) {
+    let known = file.stats.columns.get(tables::TS);
+    let micros = |value: Option<&serde_json::Value>| {
+        let text = value?.as_str()?;
+        Some(chrono::DateTime::parse_from_rfc3339(text).ok()?.timestamp_micros())
+    };
+    let least = known.and_then(|k| micros(k.min.as_ref())).unwrap_or(i64::MIN);
+    // Delta keeps milliseconds in other writers' logs: a greatest moment may be cut.
+    let greatest = known.and_then(|k| micros(k.max.as_ref())).map_or(i64::MAX, |us| us + 999);
+    (least, greatest)
+}
+
+fn jobs(work: &Work, needs: &[Need], runs: Vec<Run>, span: (i64, i64)) -> Result<Vec<Job>> {
+    let mut jobs = Vec::new();
+    for run in runs {
+        let filters = work.specials(|s| s.of(&run.event))?;
+        let mut uses = Vec::new();
+        for (place, need) in needs.iter().enumerate() {
+            if let Some(special) = &filters[need.filter.0]
+                && !special.time.misses(span)
+            {
+                uses.push((place, !special.time.covers(span)));
+            }
+        }
+        if !uses.is_empty() {
+            jobs.push(Job { run, filters, uses });
+        }
+    }
+    Ok(jobs)
+}
+
+impl Job {
+    fn special(&self, need: &Need) -> &Special {
+        self.filters[need.filter.0].as_ref().expect("jobs only lists filters that let rows through")
+    }
+
+    /// The columns that its filters and aggregates need.
+    fn columns(&self, work: &Work, needs: &[Need]) -> BTreeSet<String> {
+        let mut names = BTreeSet::from([tables::PROFILE_ID.to_owned()]);
+        for (place, checks_time) in &self.uses {
+            let need = &needs[*place];
+            if *checks_time || need.moments {
+                names.insert(tables::TS.to_owned());
+            }
+            for atom in &self.special(need).rest {
+                names.extend(work.specials(|s| s.atom(*atom)).columns.iter().cloned());
+            }
+            for id in &need.aggregates {
+                if let Some(argument) = work.argument(*id) {
+                    names.extend(argument.columns.iter().cloned());
+                }
+            }
+        }
+        names
+    }
+}
+
+async fn row_group(
+    work: &Work,
+    shard: &Shard,
+    needs: &[Need],
+    (file, open, group): (&DataFile, &OpenFile, usize),
+    jobs: &[Job],
+    found: &mut Found,
+) -> Result<()> {
+    let mut ranges: BTreeMap<String, Vec<Range<usize>>> = BTreeMap::new();
+    let names: Vec<BTreeSet<String>> = jobs.iter().map(|job| job.columns(work, needs)).collect();
+    for (job, names) in jobs.iter().zip(&names) {
+        for name in names {
+            ranges.entry(name.clone()).or_default().push(job.run.rows.clone());
+        }
+    }
+    let wanted: Vec<ColumnRanges<'_>> =
+        ranges.iter().map(|(name, ranges)| ColumnRanges { name, ranges }).collect();
+    let arrays = work.files.read(open, group, &wanted).await?;
+    work.tally(open, group, &wanted);
+    let mut at: BTreeMap<&str, (ArrayRef, usize)> =
+        ranges.keys().map(String::as_str).zip(arrays.into_iter().map(|a| (a, 0))).collect();
+    let inside = shard.holds(file);
+    for (job, names) in jobs.iter().zip(&names) {
+        let rows = job.run.rows.len();
+        let mut own = HashMap::new();
+        for name in names {
+            if let Some((array, start)) = at.get_mut(name.as_str()) {
+                own.insert(name.clone(), array.slice(*start, rows));
+                *start += rows;
+            }
+        }
+        let columns = RunColumns { arrays: own, rows };
+        feed(work, shard, needs, job, &columns, inside, found)?;
+    }
+    Ok(())
+}
+
+/// Feeds one run to everything that wants rows of it.
+fn feed(
+    work: &Work,
+    shard: &Shard,
+    needs: &[Need],
+    job: &Job,
+    columns: &RunColumns,
+    inside: bool,
+    found: &mut Found,
+) -> Result<()> {
+    let ids = columns.column(tables::PROFILE_ID)?;
+    let ids =
+        ids.as_primitive_opt::<Int32Type>().ok_or_else(|| Error::data("ids of another type"))?;
+    let places: Vec<u32> =
+        ids.values().iter().map(|id| id.cast_unsigned().wrapping_sub(shard.start)).collect();
+    let own =
+        (!inside).then(|| Words::of_rows(places.len(), |row| (places[row] as usize) < shard.span));
+    let ts = columns.column(tables::TS).ok().map(|ts| integers(&ts)).transpose()?;
+    let ts = ts.as_ref().map(|ts| &ts.values()[..]).unwrap_or_default();
+    let mut selector =
+        Selector { work, columns, ts, own, times: HashMap::new(), atoms: HashMap::new() };
+    let mut arguments: HashMap<usize, Result<ArrayRef>> = HashMap::new();
+    for (place, checks_time) in &job.uses {
+        let need = &needs[*place];
+        work.asked(need.filter, places.len());
+        let chosen = match selector.choose(job.special(need), *checks_time) {
+            Ok(chosen) => chosen,
+            Err(error) => {
+                found.failed_filters.entry(need.filter).or_insert(error);
+                continue;
+            }
+        };
+        if chosen.as_ref().is_some_and(|words| words.is_empty()) {
+            continue;
+        }
+        let rows = Rows { places: &places, chosen: chosen.as_deref() };
+        if let Some(seen) = found.seen.get_mut(&need.filter) {
+            rows.each(|_, place| seen.set(place));
+        }
+        if let Some(moments) = found.moments.get_mut(&need.filter) {
+            moments.add(rows, ts);
+        }
+        for id in &need.aggregates {
+            let argument = work.argument_place(*id).map(|place| {
+                let value = arguments.entry(place);
+                value.or_insert_with(|| work.arguments[place].values(columns)).clone()
+            });
+            let fed = argument.transpose().and_then(|argument| match found.states.get_mut(id) {
+                Some(state) => state.update(rows, argument.as_ref()),
+                None => Ok(()),
+            });
+            if let Err(error) = fed {
+                found.failed_aggregates.entry(*id).or_insert(error);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Which rows of a run pass which filter, each condition evaluated once.
+struct Selector<'a> {
+    work: &'a Work,
+    columns: &'a RunColumns,
+    ts: &'a [i64],
+    /// The rows of profiles of this shard, where the file has others too.
+    own: Option<Words>,
+    times: HashMap<super::select::TimeRange, Rc<Words>>,
+    atoms: HashMap<usize, Result<Rc<Words>>>,
+}
+
+impl Selector<'_> {
+    /// The rows that pass; nothing where all of them do.
+    fn choose(&mut self, special: &Special, checks_time: bool) -> Result<Option<Rc<Words>>> {
+        let mut parts: Vec<Rc<Words>> = Vec::new();
+        if checks_time {
+            let (ts, range) = (self.ts, special.time);
+            let words = self.times.entry(range).or_insert_with(|| {
+                let is_in = |row: usize| ts[row] >= range.from && ts[row] < range.before;
+                Rc::new(Words::of_rows(ts.len(), is_in))
+            });
+            parts.push(Rc::clone(words));
+        }
+        for atom in &special.rest {
+            let (work, columns) = (self.work, self.columns);
+            let words = self
+                .atoms
+                .entry(*atom)
+                .or_insert_with(|| work.specials(|s| s.atom(*atom)).is_true(columns).map(Rc::new));
+            parts.push(words.clone()?);
+        }
+        if let [one] = &parts[..]
+            && self.own.is_none()
+        {
+            return Ok(Some(Rc::clone(one)));
+        }
+        let mut all: Option<Words> = self.own.clone();
+        for part in parts {
+            match &mut all {
+                Some(all) => all.and(&part),
+                None => all = Some(part.as_ref().clone()),
+            }
+        }
+        Ok(all.map(Rc::new))
+    }
+}

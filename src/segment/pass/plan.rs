@@ -1,0 +1,312 @@
+//! What a pass has to do: the filters and aggregates behind the wanted leaves, the shards and their
+//! files, and how much fits in memory at once.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use arrow::datatypes::SchemaRef;
+
+use crate::error::Result;
+use crate::model::{TableName, tables};
+use crate::query::df::Expr;
+use crate::query::{Base, Session, scan_schema};
+use crate::store::{ColumnRanges, DataFile, Files, OpenFile, Store, StoreSnapshot};
+
+use super::super::program::{AggregateId, FilterId, Leaf, LeafId, PROFILE, Program};
+use super::condition::Value;
+use super::profiles::ProfileNeeds;
+use super::select::{Specials, TimeRange, time_range};
+use super::state::State;
+
+/// What is wanted of the rows that pass a filter.
+#[derive(Debug, Clone)]
+pub(super) struct Need {
+    pub(super) filter: FilterId,
+    /// Whether they are there.
+    pub(super) seen: bool,
+    /// Their times.
+    pub(super) moments: bool,
+    /// Aggregates over them.
+    pub(super) aggregates: Vec<AggregateId>,
+    /// Moments outside of which no row passes.
+    pub(super) time: TimeRange,
+}
+
+/// Everything that the passes of one run share.
+pub(super) struct Work {
+    pub(super) session: Session,
+    pub(super) store: Store,
+    pub(super) files: Files,
+    pub(super) program: Arc<Program>,
+    pub(super) needs: Vec<Need>,
+    pub(super) profiles: ProfileNeeds,
+    pub(super) profile_schema: SchemaRef,
+    pub(super) arguments: Vec<Value>,
+    argument_places: HashMap<AggregateId, usize>,
+    specials: Mutex<Specials>,
+    bytes: AtomicU64,
+    rows: AtomicU64,
+    /// Rows of runs that each filter was asked of.
+    filter_rows: Vec<AtomicU64>,
+    profile_rows: AtomicU64,
+}
+
+/// The ids of a shard, and the files that have rows of them.
+#[derive(Debug, Clone)]
+pub(super) struct Shard {
+    /// The first id.
+    pub(super) start: u32,
+    /// How many ids there are, given out or not: a multiple of 64.
+    pub(super) span: usize,
+    pub(super) profiles: Vec<DataFile>,
+    pub(super) events: Vec<DataFile>,
+}
+
+impl Work {
+    /// The work of the leaves in `wanted`.
+    pub(super) fn new(
+        session: &Session,
+        base: &Base,
+        program: &Arc<Program>,
+        wanted: &BTreeSet<LeafId>,
+    ) -> Result<Self> {
+        let schema = scan_schema(&base.snapshot.table(TableName::Events)?.schema);
+        let needs = needs(program, wanted);
+        let mut arguments = Vec::new();
+        let mut places: HashMap<&Expr, usize> = HashMap::new();
+        let mut argument_places = HashMap::new();
+        for id in needs.iter().flat_map(|n| &n.aggregates) {
+            if let Some(argument) = &program.aggregates[id.0].argument {
+                let place = match places.get(argument) {
+                    Some(place) => *place,
+                    None => {
+                        arguments.push(Value::new(session, argument, &schema)?);
+                        places.insert(argument, arguments.len() - 1);
+                        arguments.len() - 1
+                    }
+                };
+                argument_places.insert(*id, place);
+            }
+        }
+        let profile_schema = scan_schema(&base.snapshot.table(TableName::Profiles)?.schema);
+        let profiles = profile_needs(session, &profile_schema, program, wanted)?;
+        let specials = Specials::new(session, &schema, program.filters.clone());
+        Ok(Self {
+            session: session.clone(),
+            store: base.store.clone(),
+            files: base.files.clone(),
+            program: Arc::clone(program),
+            needs,
+            profiles,
+            profile_schema,
+            arguments,
+            argument_places,
+            specials: Mutex::new(specials),
+            bytes: AtomicU64::new(0),
+            rows: AtomicU64::new(0),
+            filter_rows: program.filters.iter().map(|_| AtomicU64::new(0)).collect(),
+            profile_rows: AtomicU64::new(0),
+        })
+    }
+
+    pub(super) fn specials<T>(&self, f: impl FnOnce(&mut Specials) -> T) -> T {
+        f(&mut self.specials.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    pub(super) fn argument_place(&self, id: AggregateId) -> Option<usize> {
+        self.argument_places.get(&id).copied()
+    }
+
+    pub(super) fn argument(&self, id: AggregateId) -> Option<&Value> {
+        self.argument_place(id).map(|place| &self.arguments[place])
+    }
+
+    /// Notes what was read.
+    pub(super) fn tally(&self, file: &OpenFile, group: usize, columns: &[ColumnRanges<'_>]) {
+        let bytes = columns.iter().map(|c| file.bytes(group, c)).sum();
+        let rows =
+            columns.iter().map(|c| c.ranges.iter().map(ExactSizeIterator::len).sum::<usize>());
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.rows.fetch_add(rows.max().unwrap_or(0) as u64, Ordering::Relaxed);
+    }
+
+    /// Notes that `rows` rows were held against `filter`.
+    pub(super) fn asked(&self, filter: FilterId, rows: usize) {
+        self.filter_rows[filter.0].fetch_add(rows as u64, Ordering::Relaxed);
+    }
+
+    /// Notes that `rows` profiles were read.
+    pub(super) fn asked_profiles(&self, rows: usize) {
+        self.profile_rows.fetch_add(rows as u64, Ordering::Relaxed);
+    }
+
+    /// The rows that each leaf looked at until now.
+    pub(super) fn leaf_rows(&self, leaves: &BTreeSet<LeafId>) -> BTreeMap<LeafId, u64> {
+        let of = |filter: &FilterId| self.filter_rows[filter.0].load(Ordering::Relaxed);
+        let rows = |leaf: &LeafId| match &self.program.leaves[leaf.0] {
+            Leaf::Attribute(_) => self.profile_rows.load(Ordering::Relaxed),
+            Leaf::Events(filter) => of(filter),
+            Leaf::Sequence { first, then, .. } => of(first) + of(then),
+            Leaf::Groups { condition, .. } => Program::aggregates_in(condition)
+                .iter()
+                .map(|id| of(&self.program.aggregates[id.0].rows))
+                .sum(),
+        };
+        leaves.iter().map(|leaf| (*leaf, rows(leaf))).collect()
+    }
+
+    /// Bytes and rows read until now.
+    pub(super) fn read(&self) -> (u64, u64) {
+        (self.bytes.load(Ordering::Relaxed), self.rows.load(Ordering::Relaxed))
+    }
+
+    /// The needs in parts whose states for `span` ids fit in `bytes` each: a pass a part.
+    pub(super) fn parts(&self, span: usize, bytes: usize) -> Vec<Vec<Need>> {
+        let mut parts: Vec<Vec<Need>> = vec![Vec::new()];
+        let mut held = 0;
+        for need in &self.needs {
+            let states =
+                need.aggregates.iter().map(|id| State::bytes(&self.program.aggregates[id.0], span));
+            let cost = states.sum::<usize>() + span / 8;
+            if held + cost > bytes && parts.last().is_some_and(|p| !p.is_empty()) {
+                parts.push(Vec::new());
+                held = 0;
+            }
+            held += cost;
+            if let Some(part) = parts.last_mut() {
+                part.push(need.clone());
+            }
+        }
+        parts.retain(|p| !p.is_empty());
+        parts
+    }
+}
+
+/// What the leaves in `wanted` need of event rows, by filter.
+fn needs(program: &Program, wanted: &BTreeSet<LeafId>) -> Vec<Need> {
+    let mut needs: BTreeMap<FilterId, Need> = BTreeMap::new();
+    let mut need = |filter: FilterId, change: &dyn Fn(&mut Need)| {
+        let entry = needs.entry(filter).or_insert_with(|| Need {
+            filter,
+            seen: false,
+            moments: false,
+            aggregates: Vec::new(),
+            time: bounds(&program.filters[filter.0].0),
+        });
+        change(entry);
+    };
+    for leaf in wanted {
+        match &program.leaves[leaf.0] {
+            Leaf::Attribute(_) => {}
+            Leaf::Events(filter) => need(*filter, &|n| n.seen = true),
+            Leaf::Sequence { first, then, .. } => {
+                need(*first, &|n| n.moments = true);
+                need(*then, &|n| n.moments = true);
+            }
+            Leaf::Groups { condition, .. } => {
+                for id in Program::aggregates_in(condition) {
+                    let aggregate = &program.aggregates[id.0];
+                    need(aggregate.group, &|n| n.seen = true);
+                    need(aggregate.rows, &|n| {
+                        if !n.aggregates.contains(&id) {
+                            n.aggregates.push(id);
+                        }
+                    });
+                }
+            }
+        }
+    }
+    needs.into_values().collect()
+}
+
+/// What the leaves in `wanted` need of profiles.
+fn profile_needs(
+    session: &Session,
+    schema: &SchemaRef,
+    program: &Program,
+    wanted: &BTreeSet<LeafId>,
+) -> Result<ProfileNeeds> {
+    let mut needs = ProfileNeeds {
+        conditions: Vec::new(),
+        kept: BTreeSet::new(),
+        schema: SchemaRef::clone(schema),
+    };
+    for id in wanted {
+        match &program.leaves[id.0] {
+            Leaf::Attribute(condition) => {
+                needs.conditions.push((*id, Value::new(session, condition, schema)?));
+            }
+            Leaf::Groups { condition, .. } => {
+                let attributes = condition
+                    .column_refs()
+                    .into_iter()
+                    .filter(|c| c.relation.as_ref().is_some_and(|r| r.table() == PROFILE));
+                needs.kept.extend(attributes.map(|c| c.name.clone()));
+            }
+            Leaf::Events(_) | Leaf::Sequence { .. } => {}
+        }
+    }
+    Ok(needs)
+}
+
+/// Moments that every row which passes lies in.
+fn bounds(conditions: &[Expr]) -> TimeRange {
+    let ranges = conditions.iter().filter_map(time_range);
+    ranges.fold(TimeRange::ALL, |all, one| TimeRange {
+        from: all.from.max(one.from),
+        before: all.before.min(one.before),
+    })
+}
+
+impl Shard {
+    /// The shards of `snapshot` that have ids, each with its files.
+    pub(super) fn all(snapshot: &StoreSnapshot) -> Result<Vec<Self>> {
+        let ids = u64::from(snapshot.record.next_profile_id);
+        let size = u64::from(snapshot.shard_size()?.ids());
+        let (profiles, events) =
+            (snapshot.table(TableName::Profiles)?, snapshot.table(TableName::Events)?);
+        let starts = (0..).map(|n| n * size).take_while(|start| *start < ids);
+        Ok(starts
+            .map(|start| {
+                let end = (start + size).min(ids);
+                let span = usize::try_from(end - start).unwrap_or(usize::MAX).next_multiple_of(64);
+                let own = |files: &[DataFile]| -> Vec<DataFile> {
+                    files.iter().filter(|f| overlaps(f, start, end)).cloned().collect()
+                };
+                Self {
+                    start: u32::try_from(start).unwrap_or(u32::MAX),
+                    span,
+                    profiles: own(&profiles.files),
+                    events: own(&events.files),
+                }
+            })
+            .collect())
+    }
+
+    /// Whether all rows of `file` are of this shard's profiles.
+    pub(super) fn holds(&self, file: &DataFile) -> bool {
+        let start = u64::from(self.start);
+        bounds_of(file).is_some_and(|(min, max)| min >= start && max < start + self.span as u64)
+    }
+}
+
+fn bounds_of(file: &DataFile) -> Option<(u64, u64)> {
+    let known = file.stats.columns.get(tables::PROFILE_ID)?;
+    Some((known.min.as_ref()?.as_u64()?, known.max.as_ref()?.as_u64()?))
+}
+
+fn overlaps(file: &DataFile, start: u64, end: u64) -> bool {
+    bounds_of(file).is_none_or(|(min, max)| min < end && max >= start)
+}
+
+/// What a run read and how long it took.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Cost {
+    /// Bytes fetched from the store.
+    pub bytes: u64,
+    /// Rows of the widest column of each row group.
+    pub rows: u64,
+    /// Passes over events: more than one where the states did not fit in memory.
+    pub passes: usize,
+}

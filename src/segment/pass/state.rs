@@ -1,0 +1,267 @@
+//! The state of an aggregate: a plain array with a place for each id of a shard. No hashing, no
+//! grouping; a row is an addition at its profile's place.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray as _, Decimal128Array, Float64Array, Int32Array, Int64Array,
+};
+use arrow::buffer::NullBuffer;
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type};
+
+use crate::error::{Error, Result};
+
+use super::super::program::{Aggregate, Function};
+use super::distinct::Distinct;
+use super::words::Words;
+
+/// What has been seen of each profile of a shard.
+#[derive(Debug)]
+pub(super) struct State {
+    function: Function,
+    data_type: DataType,
+    /// The profiles with a value: the others are null. Counts are never null.
+    has: Words,
+    values: Values,
+}
+
+#[derive(Debug)]
+enum Values {
+    Counts(Vec<u32>),
+    Distinct(Distinct),
+    Integers(Vec<i64>),
+    Decimals(Vec<i128>),
+    Floats(Vec<f64>),
+    Means(Vec<f64>, Vec<u32>),
+    Ids,
+}
+
+/// Rows of one run: whose they are, and which of them count.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rows<'a> {
+    /// Each row's profile, as its place in the shard.
+    pub(super) places: &'a [u32],
+    /// The rows that count; all where there is nothing.
+    pub(super) chosen: Option<&'a Words>,
+}
+
+impl Rows<'_> {
+    /// Calls `f` with each row that counts and its profile's place.
+    pub(super) fn each(self, mut f: impl FnMut(usize, usize)) {
+        match self.chosen {
+            None => {
+                for (row, &place) in self.places.iter().enumerate() {
+                    f(row, place as usize);
+                }
+            }
+            Some(chosen) => chosen.each(|row| f(row, self.places[row] as usize)),
+        }
+    }
+
+    /// The rows that count and are valid in `nulls`, as words; nothing where that is all of them.
+    fn valid(self, nulls: Option<&NullBuffer>) -> Option<Words> {
+        let nulls = nulls.filter(|n| n.null_count() > 0)?;
+        let mut words = Words(nulls.inner().bit_chunks().iter_padded().collect());
+        if let Some(chosen) = self.chosen {
+            words.and(chosen);
+        }
+        Some(words)
+    }
+}
+
+impl State {
+    /// A state for `span` ids.
+    pub(super) fn new(aggregate: &Aggregate, span: usize) -> Self {
+        let is_decimal = matches!(aggregate.data_type, DataType::Decimal128(..));
+        let is_float = aggregate.data_type == DataType::Float64;
+        let values = match aggregate.function {
+            Function::Count => Values::Counts(vec![0; span]),
+            Function::CountDistinct => Values::Distinct(Distinct::new(span)),
+            Function::Mean => Values::Means(vec![0.0; span], vec![0; span]),
+            Function::Id => Values::Ids,
+            _ if is_decimal => Values::Decimals(vec![0; span]),
+            _ if is_float => Values::Floats(vec![0.0; span]),
+            _ => Values::Integers(vec![0; span]),
+        };
+        let has = match aggregate.function {
+            Function::Count | Function::CountDistinct | Function::Id => Words::default(),
+            _ => Words::zeros(span),
+        };
+        Self { function: aggregate.function, data_type: aggregate.data_type.clone(), has, values }
+    }
+
+    /// The bytes that a state for `span` ids takes, about.
+    pub(super) fn bytes(aggregate: &Aggregate, span: usize) -> usize {
+        let width = match (aggregate.function, &aggregate.data_type) {
+            (Function::Count, _) => 4,
+            (Function::Id, _) => 0,
+            (Function::Mean, _) => 12,
+            (_, DataType::Decimal128(..)) => 16,
+            _ => 8,
+        };
+        span * width + span / 8
+    }
+
+    /// Takes `rows` in, with their values where the aggregate has an argument.
+    pub(super) fn update(&mut self, rows: Rows<'_>, argument: Option<&ArrayRef>) -> Result<()> {
+        let valid = rows.valid(argument.and_then(|a| logical_nulls(a)).as_ref());
+        let rows = Rows { chosen: valid.as_ref().or(rows.chosen), ..rows };
+        match (&mut self.values, argument) {
+            (Values::Counts(counts), _) => rows.each(|_, place| counts[place] += 1),
+            (Values::Distinct(distinct), Some(values)) => distinct.update(rows, values)?,
+            (Values::Integers(into), Some(values)) => {
+                let values = integers(values)?;
+                update(
+                    self.function,
+                    rows,
+                    &mut self.has,
+                    into,
+                    values.values(),
+                    i64::wrapping_add,
+                );
+            }
+            (Values::Decimals(into), Some(values)) => {
+                let values = values.as_primitive_opt::<Decimal128Type>().ok_or_else(mismatch)?;
+                update(
+                    self.function,
+                    rows,
+                    &mut self.has,
+                    into,
+                    values.values(),
+                    i128::wrapping_add,
+                );
+            }
+            (Values::Floats(into), Some(values)) => {
+                let values = values.as_primitive_opt::<Float64Type>().ok_or_else(mismatch)?;
+                update(self.function, rows, &mut self.has, into, values.values(), |a, b| a + b);
+            }
+            (Values::Means(sums, counts), Some(values)) => {
+                let values =
+                    values.as_primitive_opt::<Float64Type>().ok_or_else(mismatch)?.values();
+                let has = &mut self.has;
+                rows.each(|row, place| {
+                    sums[place] += values[row];
+                    counts[place] += 1;
+                    has.set(place);
+                });
+            }
+            (Values::Ids, _) => {}
+            (_, None) => return Err(mismatch()),
+        }
+        Ok(())
+    }
+
+    /// Makes ready for [`State::gather`].
+    pub(super) fn finish(&mut self) {
+        if let Values::Distinct(distinct) = &mut self.values {
+            distinct.finish();
+        }
+    }
+
+    /// The results of the profiles at `places`: null for those without a value, and for those that
+    /// are not in `group`. `start` is the id of place 0.
+    pub(super) fn gather(&self, places: &[u32], group: &Words, start: u32) -> Result<ArrayRef> {
+        let is_valid = |place: u32| {
+            let place = place as usize;
+            group.has(place) && (self.has.0.is_empty() || self.has.has(place))
+        };
+        let nulls = NullBuffer::from_iter(places.iter().map(|&p| is_valid(p)));
+        let nulls = Some(nulls).filter(|n| n.null_count() > 0);
+        let at = |place: &u32| *place as usize;
+        let integers = |values: Vec<i64>| -> ArrayRef {
+            Arc::new(Int64Array::new(values.into(), nulls.clone()))
+        };
+        let plain: ArrayRef = match &self.values {
+            Values::Counts(counts) => {
+                integers(places.iter().map(|p| i64::from(counts[at(p)])).collect())
+            }
+            Values::Distinct(distinct) => {
+                integers(places.iter().map(|p| i64::from(distinct.count(at(p)))).collect())
+            }
+            Values::Integers(values) => {
+                let raw = integers(places.iter().map(|p| values[at(p)]).collect());
+                return from_integers(&raw, &self.data_type);
+            }
+            Values::Decimals(values) => {
+                let raw: Vec<i128> = places.iter().map(|p| values[at(p)]).collect();
+                let decimals = Decimal128Array::new(raw.into(), nulls);
+                Arc::new(decimals.with_data_type(self.data_type.clone()))
+            }
+            Values::Floats(values) => {
+                let raw: Vec<f64> = places.iter().map(|p| values[at(p)]).collect();
+                Arc::new(Float64Array::new(raw.into(), nulls))
+            }
+            Values::Means(sums, counts) => {
+                let mean = |p: &u32| sums[at(p)] / f64::from(counts[at(p)].max(1));
+                let raw: Vec<f64> = places.iter().map(mean).collect();
+                Arc::new(Float64Array::new(raw.into(), nulls))
+            }
+            Values::Ids => {
+                let raw: Vec<i32> = places.iter().map(|p| (start + p).cast_signed()).collect();
+                Arc::new(Int32Array::new(raw.into(), nulls))
+            }
+        };
+        Ok(plain)
+    }
+}
+
+/// The state's step for sums, minima and maxima. Floats that are not comparable (NaN) win, as they
+/// do in `DataFusion`'s minimum and maximum.
+fn update<T: Copy + PartialOrd>(
+    function: Function,
+    rows: Rows<'_>,
+    has: &mut Words,
+    into: &mut [T],
+    values: &[T],
+    add: impl Fn(T, T) -> T,
+) {
+    use std::cmp::Ordering::{Greater, Less};
+    let wins = |new: T, old: T, wanted| new.partial_cmp(&old).is_none_or(|o| o == wanted);
+    match function {
+        Function::Sum => rows.each(|row, place| {
+            into[place] = add(into[place], values[row]);
+            has.set(place);
+        }),
+        Function::Min | Function::Max => {
+            let wanted = if function == Function::Min { Less } else { Greater };
+            rows.each(|row, place| {
+                let new = values[row];
+                if !has.has(place) || wins(new, into[place], wanted) {
+                    into[place] = new;
+                    has.set(place);
+                }
+            });
+        }
+        _ => {}
+    }
+}
+
+fn logical_nulls(array: &ArrayRef) -> Option<NullBuffer> {
+    array.logical_nulls()
+}
+
+/// Numbers, days and moments as 64-bit integers.
+pub(super) fn integers(values: &ArrayRef) -> Result<Int64Array> {
+    let wide = match values.data_type() {
+        DataType::Timestamp(..) | DataType::Int64 | DataType::Date64 => {
+            cast(values, &DataType::Int64)
+        }
+        DataType::Date32 => cast(values, &DataType::Int32).and_then(|v| cast(&v, &DataType::Int64)),
+        DataType::Int8 | DataType::Int16 | DataType::Int32 => cast(values, &DataType::Int64),
+        _ => return Err(mismatch()),
+    };
+    Ok(wide.map_err(|_| mismatch())?.as_primitive::<Int64Type>().clone())
+}
+
+fn from_integers(values: &ArrayRef, data_type: &DataType) -> Result<ArrayRef> {
+    let narrow = match data_type {
+        DataType::Date32 => cast(values, &DataType::Int32).and_then(|v| cast(&v, data_type)),
+        _ => cast(values, data_type),
+    };
+    narrow.map_err(|_| mismatch())
+}
+
+fn mismatch() -> Error {
+    Error::internal("an aggregate's argument has another type than was planned")
+}

@@ -1,0 +1,121 @@
+//! Sets inside a pass: one bit a row or one bit an id, in words of 64.
+
+use arrow::array::{Array as _, BooleanArray};
+
+/// Bits of a run of rows, or of the ids of a shard from its first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Words(pub(super) Vec<u64>);
+
+impl Words {
+    /// `bits` bits, none of them set.
+    pub(super) fn zeros(bits: usize) -> Self {
+        Self(vec![0; bits.div_ceil(64)])
+    }
+
+    /// Bits `0..bits`, all of them set.
+    pub(super) fn ones(bits: usize) -> Self {
+        let mut words = vec![u64::MAX; bits.div_ceil(64)];
+        if let Some(last) = words.last_mut()
+            && bits % 64 != 0
+        {
+            *last = (1 << (bits % 64)) - 1;
+        }
+        Self(words)
+    }
+
+    /// The rows of `values` that are true; null is not true.
+    pub(super) fn of_true(values: &BooleanArray) -> Self {
+        let bits = values.values().bit_chunks().iter_padded();
+        let mut words: Vec<u64> = match values.nulls().filter(|n| n.null_count() > 0) {
+            None => bits.collect(),
+            Some(nulls) => {
+                let valid = nulls.inner().bit_chunks().iter_padded();
+                bits.zip(valid).map(|(value, valid)| value & valid).collect()
+            }
+        };
+        words.truncate(values.len().div_ceil(64));
+        Self(words)
+    }
+
+    /// The rows of `test` that are true, of `rows` rows.
+    pub(super) fn of_rows(rows: usize, mut test: impl FnMut(usize) -> bool) -> Self {
+        let mut words = Vec::with_capacity(rows.div_ceil(64));
+        let mut row = 0;
+        while row < rows {
+            let end = (row + 64).min(rows);
+            let mut word = 0_u64;
+            for (bit, row) in (row..end).enumerate() {
+                word |= u64::from(test(row)) << bit;
+            }
+            words.push(word);
+            row = end;
+        }
+        Self(words)
+    }
+
+    pub(super) fn set(&mut self, bit: usize) {
+        self.0[bit / 64] |= 1 << (bit % 64);
+    }
+
+    pub(super) fn has(&self, bit: usize) -> bool {
+        self.0.get(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 == 1)
+    }
+
+    pub(super) fn and(&mut self, other: &Self) {
+        self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a &= b);
+    }
+
+    pub(super) fn or(&mut self, other: &Self) {
+        self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a |= b);
+    }
+
+    pub(super) fn and_not(&mut self, other: &Self) {
+        self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a &= !b);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.iter().all(|&word| word == 0)
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.0.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
+    /// Calls `f` with every bit that is set, ascending.
+    pub(super) fn each(&self, mut f: impl FnMut(usize)) {
+        for (index, &word) in self.0.iter().enumerate() {
+            let mut left = word;
+            while left != 0 {
+                f(index * 64 + left.trailing_zeros() as usize);
+                left &= left - 1;
+            }
+        }
+    }
+
+    /// The bits that are set, ascending.
+    pub(super) fn ids(&self) -> Vec<u32> {
+        let mut ids = Vec::with_capacity(self.count());
+        self.each(|bit| ids.push(u32::try_from(bit).unwrap_or(u32::MAX)));
+        ids
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn bits_are_those_of_a_list(values in prop::collection::vec(any::<Option<bool>>(), 0..200)) {
+            let words = Words::of_true(&BooleanArray::from(values.clone()));
+            let expected: Vec<u32> =
+                (0..).zip(&values).filter(|(_, v)| **v == Some(true)).map(|(i, _)| i).collect();
+            prop_assert_eq!(&words.ids(), &expected);
+            prop_assert_eq!(words.count(), expected.len());
+            prop_assert_eq!(&words, &Words::of_rows(values.len(), |row| values[row] == Some(true)));
+            prop_assert_eq!(Words::ones(values.len()).count(), values.len());
+        }
+    }
+}

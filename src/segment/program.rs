@@ -1,0 +1,265 @@
+//! A program: what a build has to find out, each thing once.
+//!
+//! The compiler turns every segment into a [`SetExpr`] over [`Leaf`]s. Leaves, the filters of event
+//! rows and the aggregates over them are kept here by value, so that two segments which ask for the
+//! same thing share it. The passes evaluate a program; they know nothing of segments.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::Hash;
+
+use arrow::datatypes::DataType;
+
+use crate::query::df::{Expr, ScalarValue};
+
+/// The relation of columns of `profiles` in expressions of a program.
+pub const PROFILE: &str = "profiles";
+/// The relation of columns of `events`.
+pub const EVENT: &str = "events";
+/// The relation of aggregates: the name is the place in [`Program::aggregates`].
+pub const AGGREGATE: &str = "aggregate";
+
+/// A set of profiles, as set algebra over leaves.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum SetExpr {
+    /// No profile.
+    Nothing,
+    /// Those that a leaf is true of.
+    Leaf(LeafId),
+    /// The members of another segment.
+    Segment(String),
+    /// Those in all of them.
+    And(Vec<SetExpr>),
+    /// Those in any of them.
+    Or(Vec<SetExpr>),
+    /// Those not in it. Only ever inside an [`SetExpr::And`] that says of whom.
+    Not(Box<SetExpr>),
+}
+
+/// A leaf's place in [`Program::leaves`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LeafId(pub usize);
+
+/// A filter's place in [`Program::filters`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FilterId(pub usize);
+
+/// An aggregate's place in [`Program::aggregates`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AggregateId(pub usize);
+
+/// Something that is true or not of each profile.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Leaf {
+    /// A condition on the row in `profiles`.
+    Attribute(Expr),
+    /// At least one event passes the filter.
+    Events(FilterId),
+    /// A condition on aggregates, and perhaps attributes.
+    Groups {
+        /// The condition.
+        condition: Expr,
+        /// Profiles without such an event need not be asked: elsewhere they are left out.
+        among: Option<FilterId>,
+    },
+    /// An event that passes `first`, and one that passes `then` with a time between
+    /// `from_us` and `to_us` microseconds after it, both included.
+    Sequence {
+        /// The earlier event, where `from_us` is not negative.
+        first: FilterId,
+        /// The other event.
+        then: FilterId,
+        /// The least distance.
+        from_us: i64,
+        /// The greatest distance.
+        to_us: i64,
+    },
+}
+
+/// Which rows of `events` count: all of the conditions are true. They are in one order, without
+/// duplicates.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct EventFilter(pub Vec<Expr>);
+
+/// A number (or moment) per profile, from its events.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Aggregate {
+    /// The rows of the group: without any, the profile has no group and every aggregate is null.
+    pub group: FilterId,
+    /// The rows that are aggregated, a part of the group's.
+    pub rows: FilterId,
+    /// What is made of them.
+    pub function: Function,
+    /// The value of each row; nothing for the rows themselves. Rows where it is null do not count.
+    pub argument: Option<Expr>,
+    /// The type of the result.
+    pub data_type: DataType,
+}
+
+/// What an aggregate makes of its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Function {
+    /// How many.
+    Count,
+    /// How many different values.
+    CountDistinct,
+    /// Their sum.
+    Sum,
+    /// The least.
+    Min,
+    /// The greatest.
+    Max,
+    /// The mean of floats.
+    Mean,
+    /// The profile's own id: null where there is no group.
+    Id,
+}
+
+/// Everything that a build evaluates, each thing once.
+#[derive(Debug, Clone, Default)]
+pub struct Program {
+    /// The leaves.
+    pub leaves: Vec<Leaf>,
+    /// The filters of event rows.
+    pub filters: Vec<EventFilter>,
+    /// The aggregates.
+    pub aggregates: Vec<Aggregate>,
+    leaf_ids: HashMap<Leaf, usize>,
+    filter_ids: HashMap<EventFilter, usize>,
+    aggregate_ids: HashMap<Aggregate, usize>,
+}
+
+impl Program {
+    /// The leaf, which is put in where it is new.
+    pub fn leaf(&mut self, leaf: Leaf) -> LeafId {
+        LeafId(intern(&mut self.leaves, &mut self.leaf_ids, leaf))
+    }
+
+    /// The filter with these conditions.
+    pub fn filter(&mut self, mut conditions: Vec<Expr>) -> FilterId {
+        conditions.sort_by_cached_key(ToString::to_string);
+        conditions.dedup();
+        conditions.retain(|c| !is_true(c));
+        FilterId(intern(&mut self.filters, &mut self.filter_ids, EventFilter(conditions)))
+    }
+
+    /// The aggregate.
+    pub fn aggregate(&mut self, aggregate: Aggregate) -> AggregateId {
+        AggregateId(intern(&mut self.aggregates, &mut self.aggregate_ids, aggregate))
+    }
+
+    /// Everybody with a row in `profiles`.
+    pub fn everyone(&mut self) -> SetExpr {
+        SetExpr::Leaf(self.leaf(Leaf::Attribute(Expr::Literal(ScalarValue::from(true), None))))
+    }
+
+    /// The aggregates that `condition` names.
+    pub fn aggregates_in(condition: &Expr) -> Vec<AggregateId> {
+        let mut found: Vec<AggregateId> = condition
+            .column_refs()
+            .into_iter()
+            .filter(|c| c.relation.as_ref().is_some_and(|r| r.table() == AGGREGATE))
+            .filter_map(|c| c.name.parse().ok().map(AggregateId))
+            .collect();
+        found.sort_unstable();
+        found
+    }
+}
+
+fn intern<T: Clone + Eq + Hash>(all: &mut Vec<T>, ids: &mut HashMap<T, usize>, one: T) -> usize {
+    *ids.entry(one).or_insert_with_key(|one| {
+        all.push(one.clone());
+        all.len() - 1
+    })
+}
+
+/// Whether `expression` is the constant true.
+pub fn is_true(expression: &Expr) -> bool {
+    matches!(expression, Expr::Literal(ScalarValue::Boolean(Some(true)), _))
+}
+
+/// Whether `expression` is a constant that lets no row through: false or null.
+pub fn is_never(expression: &Expr) -> bool {
+    match expression {
+        Expr::Literal(ScalarValue::Boolean(value), _) => *value != Some(true),
+        Expr::Literal(value, _) => value.is_null(),
+        _ => false,
+    }
+}
+
+impl SetExpr {
+    /// Those in all of `parts`; nested ones are taken apart.
+    pub fn all(parts: impl IntoIterator<Item = SetExpr>) -> SetExpr {
+        let mut flat = Vec::new();
+        for part in parts {
+            match part {
+                Self::And(inner) => flat.extend(inner),
+                Self::Nothing => return Self::Nothing,
+                other => flat.push(other),
+            }
+        }
+        dedup(&mut flat);
+        if flat.len() == 1 { flat.remove(0) } else { Self::And(flat) }
+    }
+
+    /// Those in any of `parts`.
+    pub fn any(parts: impl IntoIterator<Item = SetExpr>) -> SetExpr {
+        let mut flat = Vec::new();
+        for part in parts {
+            match part {
+                Self::Or(inner) => flat.extend(inner),
+                Self::Nothing => {}
+                other => flat.push(other),
+            }
+        }
+        dedup(&mut flat);
+        match flat.len() {
+            0 => Self::Nothing,
+            1 => flat.remove(0),
+            _ => Self::Or(flat),
+        }
+    }
+
+    /// Those not in it.
+    #[must_use]
+    pub fn negated(self) -> SetExpr {
+        match self {
+            Self::Not(inner) => *inner,
+            other => Self::Not(Box::new(other)),
+        }
+    }
+
+    /// The leaves in it, each once, ascending.
+    pub fn leaves(&self) -> Vec<LeafId> {
+        let mut found = Vec::new();
+        self.visit(&mut |part| {
+            if let Self::Leaf(leaf) = part {
+                found.push(*leaf);
+            }
+        });
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// Calls `f` with this expression and all inside it.
+    pub fn visit(&self, f: &mut dyn FnMut(&SetExpr)) {
+        f(self);
+        match self {
+            Self::And(parts) | Self::Or(parts) => parts.iter().for_each(|p| p.visit(f)),
+            Self::Not(inner) => inner.visit(f),
+            Self::Nothing | Self::Leaf(_) | Self::Segment(_) => {}
+        }
+    }
+}
+
+fn dedup(parts: &mut Vec<SetExpr>) {
+    let mut seen = std::collections::HashSet::new();
+    parts.retain(|part| seen.insert(part.clone()));
+}
+
+impl fmt::Display for LeafId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.0 + 1)
+    }
+}
