@@ -150,6 +150,12 @@ impl Mask {
         self.blocks.iter().flatten().all(|block| block.iter().all(|&word| word == 0))
     }
 
+    /// The memory that the mask holds, in bytes.
+    pub fn heap_bytes(&self) -> usize {
+        let blocks = self.blocks.iter().flatten().count();
+        blocks * size_of::<[u64; BLOCK_WORDS]>() + size_of_val(&self.blocks[..])
+    }
+
     /// Takes everybody out and frees the blocks.
     pub fn clear(&mut self) {
         self.blocks.clear();

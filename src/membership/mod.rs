@@ -10,7 +10,6 @@
 //! - [`numbers`]: [`Numbers`], a set of another system's 64-bit ids
 //! - [`wire`]: bitmaps as bytes of any engine, written one way only and read strictly
 //! - [`words`]: from and to words of bits, as passes have them
-//! - [`wire`]: portable roaring bytes, written one way only and read strictly
 //!
 //! Masks to compute, roaring to store: a pass fills a [`Mask`], [`Mask::to_membership`] ends it, and
 //! everything after that is set algebra over [`Membership`]. Invariants:

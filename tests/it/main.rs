@@ -12,11 +12,13 @@
 //! - [`bad_input`]: what is wrong is named, with its place, and changes nothing
 //! - [`segments`]: what memberships are, and that nothing but data and SQL decides them
 //! - [`naive`]: segments against a loop over the same events
+//! - [`bitmaps`]: the SQL functions over bitmaps and segments
 //! - [`crash`]: killed writers, writers at the same time
 //! - [`golden`]: help and error texts, reviewed as diffs
 //! - [`support`]: a project, and running the binary in it
 
 mod bad_input;
+mod bitmaps;
 mod crash;
 mod golden;
 mod import;
