@@ -12,6 +12,7 @@
 //! - [`segments`]: memberships as the tables of the schema `segments`
 //! - [`functions`], [`functions_agg`]: the SQL functions over bitmaps
 //! - [`in_segment`]: `in_segment('name')` in a condition
+//! - [`selection`]: predicates on segments as row selections of the Parquet scan
 //! - [`files`]: a source's files as tables
 //! - [`errors`]: what `DataFusion` says, as what, where and what to do
 
@@ -24,6 +25,7 @@ pub mod limits;
 pub mod logic;
 pub mod plan;
 pub mod segments;
+pub mod selection;
 pub mod session;
 pub mod table;
 

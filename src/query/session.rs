@@ -24,7 +24,7 @@ use super::limits::Limits;
 use super::plan::Plan;
 use super::segments::{SegmentTable, Slot};
 use super::table::StoreTable;
-use super::{functions, functions_agg, in_segment};
+use super::{functions, functions_agg, in_segment, selection};
 
 /// The SQL schema whose tables are the segments.
 pub const SEGMENTS: &str = "segments";
@@ -79,6 +79,7 @@ impl Session {
             context.register_udf(function);
         }
         context.register_udaf(functions_agg::bitmap_agg());
+        context.add_optimizer_rule(Arc::new(selection::RestrictToSegments));
         let segments = Arc::new(MemorySchemaProvider::new());
         context
             .catalog("datafusion")

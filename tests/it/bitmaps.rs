@@ -2,13 +2,13 @@
 
 use serde_json::json;
 
-use super::support::Project;
+use super::support::{Project, events_csv};
 
 /// Ten profiles, the segments `low` (0 to 4) and `even`.
 fn project() -> Project {
     let project = Project::new();
-    let rows: String =
-        (0..10).map(|user| format!("u{user},{}\n", ["DE", "FR"][user % 2])).collect();
+    let rows = (0..10).map(|user| format!("u{user},{}\n", ["DE", "FR"][user % 2]));
+    let rows = rows.collect::<Vec<_>>().concat();
     project.write("data/users.csv", format!("user_id,country\n{rows}"));
     project.ok(&["ingest", "profiles", "data/users.csv", "--key", "user_id"]);
     project.segment("low", "SELECT profile_id FROM profiles WHERE profile_id < 5");
@@ -104,6 +104,52 @@ fn in_segment_is_a_condition_of_queries_and_segments() {
     project.ok(&["build"]);
     assert_eq!(project.ids("both"), [1, 3]);
     assert_eq!(project.json(&["show", "both"])["depends_on"], json!(["a_base", "low"]));
+}
+
+/// What is read does not change what is found, whatever the shape of the query.
+#[test]
+fn queries_over_segments_find_the_same_with_and_without_row_selections() {
+    let project = Project::new();
+    let rows = (0..3_000).map(|user| format!("u{user},{}\n", user % 7));
+    let rows = rows.collect::<Vec<_>>().concat();
+    project.write("data/users.csv", format!("user_id,kind\n{rows}"));
+    project.ok(&["ingest", "profiles", "data/users.csv", "--key", "user_id"]);
+    project.write("data/events.csv", events_csv("u", 3_000, 20_000));
+    project.ok(&["ingest", "events", "data/events.csv", "--key", "user_id"]);
+    project.segment("few", "SELECT profile_id FROM profiles WHERE profile_id % 997 = 5");
+    project
+        .segment("block", "SELECT profile_id FROM profiles WHERE profile_id BETWEEN 700 AND 760");
+    project.segment("none", "SELECT profile_id FROM profiles WHERE profile_id < 0");
+    project.ok(&["build"]);
+    for segment in ["few", "block", "none"] {
+        for shape in [
+            "SELECT count(*), sum(kind) FROM profiles WHERE profile_id IN (SELECT ID FROM SEGMENT)",
+            "SELECT count(*), sum(amount) FROM events WHERE event = 'purchase' AND profile_id IN (SELECT ID FROM SEGMENT)",
+            "SELECT count(*), sum(e.amount) FROM events e JOIN SEGMENT s ON s.ID = e.profile_id JOIN profiles p ON p.profile_id = e.profile_id WHERE p.kind < 4",
+            "SELECT count(*), sum(n) FROM (SELECT profile_id, count(*) AS n FROM events GROUP BY profile_id) x JOIN SEGMENT s ON s.ID = x.profile_id",
+            "SELECT count(*), min(p.kind) FROM profiles p LEFT JOIN SEGMENT s ON s.ID = p.profile_id",
+            "SELECT count(*), max(p.kind) FROM profiles p WHERE p.profile_id NOT IN (SELECT ID FROM SEGMENT)",
+        ] {
+            let plain = format!("(SELECT profile_id + 0 AS ID FROM segments.{segment})");
+            let seen = shape
+                .replace("SEGMENT", &format!("segments.{segment}"))
+                .replace("ID", "profile_id");
+            assert_eq!(
+                project.csv(&seen),
+                project.csv(&shape.replace("SEGMENT", &plain)),
+                "{seen}"
+            );
+        }
+    }
+    let explained =
+        |sql: &str| project.ok(&["query", &format!("EXPLAIN {sql}"), "--format", "csv"]).stdout;
+    assert!(
+        explained("SELECT sum(kind) FROM profiles WHERE in_segment('few')").contains("is_member")
+    );
+    assert!(
+        !explained("SELECT sum(kind) FROM profiles WHERE NOT in_segment('few')")
+            .contains("is_member")
+    );
 }
 
 #[test]

@@ -7,12 +7,10 @@ use super::support::Project;
 /// Ten customers in three segments: low ids, even ids, and two.
 fn project() -> Project {
     let project = Project::new();
-    let mut text = String::from("user_id,country,age,mail\n");
-    for user in 0..10 {
-        let country = if user < 3 { "DE" } else { "FR" };
-        text.push_str(&format!("u{user},{country},{},u{user}@x.com\n", 20 + user));
-    }
-    project.write("data/users.csv", text);
+    let country = |user| if user < 3 { "DE" } else { "FR" };
+    let row = |user| format!("u{user},{},{},u{user}@x.com\n", country(user), 20 + user);
+    let rows = (0..10).map(row).collect::<Vec<_>>().concat();
+    project.write("data/users.csv", format!("user_id,country,age,mail\n{rows}"));
     project.ok(&["ingest", "profiles", "data/users.csv", "--key", "user_id"]);
     project.segment("low", "SELECT profile_id FROM profiles WHERE profile_id < 5");
     project.segment("even", "SELECT profile_id FROM profiles WHERE profile_id % 2 = 0");

@@ -11,11 +11,9 @@ use super::support::{Dice, Project, has_fields};
 /// Segments of as many users as their names say, out of `users` of them.
 fn crowd(users: u32, segments: u32) -> Project {
     let project = Project::new();
-    let mut text = String::from("user_id,mail\n");
-    for user in 0..users {
-        text.push_str(&format!("{},u{user}@example.com\n", 1_000 + u64::from(user)));
-    }
-    project.write("data/users.csv", text);
+    let rows = (0..users).map(|user| format!("{},u{user}@example.com\n", 1_000 + user));
+    let rows = rows.collect::<Vec<_>>().concat();
+    project.write("data/users.csv", format!("user_id,mail\n{rows}"));
     project.ok(&["ingest", "profiles", "data/users.csv", "--key", "user_id", "--key", "mail"]);
     for n in 0..segments {
         let sql = format!("SELECT profile_id FROM profiles WHERE profile_id % {} = 0", n + 1);
