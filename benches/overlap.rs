@@ -7,7 +7,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use throng::membership::wire::{Format, decode};
-use throng::membership::{Mask, Membership, matrix};
+use throng::membership::{Mask, Membership, Prepared, matrix};
 use throng::model::ProfileId;
 
 /// Densities of the two-way counts.
@@ -87,8 +87,12 @@ fn files(c: &mut Criterion) {
         let sets: Vec<&Membership> =
             sets.iter().filter(|(of, _)| of == group).map(|(_, set)| set).collect();
         if let [a, b] = sets[..] {
-            bench.bench_function(BenchmarkId::new("two", group), |bench| {
+            bench.bench_function(BenchmarkId::new("two_as_kept", group), |bench| {
                 bench.iter(|| black_box(a).and_len(black_box(b)));
+            });
+            let (a, b) = (Prepared::new(a), Prepared::new(b));
+            bench.bench_function(BenchmarkId::new("two", group), |bench| {
+                bench.iter(|| black_box(&a).and_len(black_box(&b)));
             });
             continue;
         }
@@ -101,6 +105,10 @@ fn files(c: &mut Criterion) {
         });
         bench.bench_function(BenchmarkId::new("all_pairs_one_thread", group), |bench| {
             bench.iter(|| matrix::intersections(black_box(&sets), NonZeroUsize::MIN));
+        });
+        let prepared: Vec<Prepared> = sets.iter().map(|set| Prepared::new(set)).collect();
+        bench.bench_function(BenchmarkId::new("all_pairs_prepared", group), |bench| {
+            bench.iter(|| matrix::intersections_of(black_box(&prepared), threads));
         });
     }
     bench.finish();

@@ -49,16 +49,18 @@ impl Kernel {
         Self(None)
     }
 
-    /// From how many members on a set's part of a block is cheaper to count by words than by
-    /// members: what a pair of blocks takes, over what it takes to look one bit up (0.6 ns). Measured
-    /// with `benches/overlap.rs` on an EPYC with AVX-512 (60 ns a pair) and with its AVX2 alone
-    /// (250 ns).
-    pub(super) fn dense_from(self) -> u32 {
+    /// How many ids `a` and `b` have in common.
+    pub(super) fn pair(self, a: &Block, b: &Block) -> u64 {
         #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-        if self.0.is_some_and(|level| level.as_avx512().is_some()) {
-            return 96;
+        if let Some(level) = self.0 {
+            if let Some(avx512) = level.as_avx512() {
+                return pair_avx512(avx512, a, b);
+            }
+            if let Some(avx2) = level.as_avx2() {
+                return pair_avx2(avx2, a, b);
+            }
         }
-        384
+        pair_by_words(a, b)
     }
 
     /// How many ids each of `rows` has in common with each of `columns`.
@@ -92,6 +94,22 @@ kernel!(
     }
 );
 
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+kernel!(
+    /// With a population count of whole vectors.
+    fn pair_avx512(avx512: Avx512, a: &Block, b: &Block) -> u64 {
+        pair_by_words(a, b)
+    }
+);
+
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+kernel!(
+    /// With the population count of a word that came with AVX2.
+    fn pair_avx2(avx2: Avx2, a: &Block, b: &Block) -> u64 {
+        pair_by_words(a, b)
+    }
+);
+
 /// All 16 pairs side by side.
 #[expect(clippy::inline_always, reason = "only inside a kernel is it compiled for its vectors")]
 #[inline(always)]
@@ -115,12 +133,15 @@ fn tile_wide(rows: [&Block; TILE], columns: [&Block; TILE]) -> Counts {
 #[expect(clippy::inline_always, reason = "only inside a kernel is it compiled for its vectors")]
 #[inline(always)]
 fn tile_narrow(rows: [&Block; TILE], columns: [&Block; TILE]) -> Counts {
-    rows.map(|row| {
-        columns.map(|column| {
-            let both = row.0.iter().zip(&column.0).map(|(a, b)| a & b);
-            both.map(|word| u64::from(word.count_ones())).sum()
-        })
-    })
+    rows.map(|row| columns.map(|column| pair_by_words(row, column)))
+}
+
+/// One pair.
+#[expect(clippy::inline_always, reason = "only inside a kernel is it compiled for its vectors")]
+#[inline(always)]
+fn pair_by_words(a: &Block, b: &Block) -> u64 {
+    let both = a.0.iter().zip(&b.0).map(|(a, b)| a & b);
+    both.map(|word| u64::from(word.count_ones())).sum()
 }
 
 #[cfg(test)]
@@ -152,6 +173,8 @@ mod tests {
             prop_assert_eq!(tile_wide(rows, columns), expected);
             prop_assert_eq!(Kernel::plain().tile(rows, columns), expected);
             prop_assert_eq!(Kernel::detect().tile(rows, columns), expected);
+            prop_assert_eq!(Kernel::detect().pair(rows[0], columns[1]), expected[0][1]);
+            prop_assert_eq!(Kernel::plain().pair(rows[0], columns[1]), expected[0][1]);
             #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
             if let Some(avx2) = Level::new().as_avx2() {
                 prop_assert_eq!(tile_avx2(avx2, rows, columns), expected);

@@ -1,8 +1,8 @@
 //! How many members every two of many sets have in common, in one go.
 //!
 //! Ids are taken in blocks of 65,536, as roaring's containers are. Within a block a set with many
-//! members is a row of bits, and two such are counted by words ([`super::kernel`]); a set with few
-//! is a list, the members of which are looked up in the other. So a set costs what it has in it, not
+//! members is a row of bits, and such are counted by words, 16 pairs at a time ([`super::kernel`]);
+//! of a set with few each member is looked up in the other. So a set costs what it has in it, not
 //! what it could have. Blocks are counted side by side on several threads.
 
 use std::num::NonZeroUsize;
@@ -10,8 +10,7 @@ use std::num::NonZeroUsize;
 use rayon::prelude::*;
 
 use super::kernel::{Block, Counts, Kernel, TILE};
-use super::mask::BLOCK_WORDS;
-use super::packed::{Packed, Part};
+use super::prepared::{Part, Prepared};
 use super::set::Membership;
 use crate::error::{Error, Result};
 
@@ -87,11 +86,26 @@ impl Intersections {
 /// # Ok::<(), throng::error::Error>(())
 /// ```
 pub fn intersections(sets: &[&Membership], threads: NonZeroUsize) -> Result<Intersections> {
-    let pool = rayon::ThreadPoolBuilder::new()
+    let pool = pool(threads)?;
+    Ok(pool.install(|| {
+        let prepared: Vec<Prepared> = sets.par_iter().map(|set| Prepared::new(set)).collect();
+        with(Kernel::detect(), &prepared)
+    }))
+}
+
+/// The intersections of every two sets that are prepared already, as [`intersections`].
+///
+/// # Errors
+/// Where the system gives no threads.
+pub fn intersections_of(sets: &[Prepared], threads: NonZeroUsize) -> Result<Intersections> {
+    Ok(pool(threads)?.install(|| with(Kernel::detect(), sets)))
+}
+
+fn pool(threads: NonZeroUsize) -> Result<rayon::ThreadPool> {
+    rayon::ThreadPoolBuilder::new()
         .num_threads(threads.get())
         .build()
-        .map_err(|e| Error::unavailable(format!("no threads to count with: {e}")))?;
-    Ok(pool.install(|| with(Kernel::detect(), sets)))
+        .map_err(|e| Error::unavailable(format!("no threads to count with: {e}")))
 }
 
 /// The same by two sets at a time, as the crate of bitmaps counts them.
@@ -105,26 +119,23 @@ pub fn intersections_by_pairs(sets: &[&Membership]) -> Intersections {
     counts.mirror()
 }
 
-fn with(kernel: Kernel, sets: &[&Membership]) -> Intersections {
-    let packed: Vec<Packed> = sets.par_iter().map(|set| Packed::new(set)).collect();
-    let blocks = blocks(&packed);
-    let none = || (Intersections::new(sets.len()), Scratch::default());
-    let counts = blocks
+fn with(kernel: Kernel, sets: &[Prepared]) -> Intersections {
+    let none = || Intersections::new(sets.len());
+    let counts = blocks(sets)
         .par_iter()
-        .fold(none, |(mut counts, mut scratch), parts| {
-            scratch.count(kernel, parts, &mut counts);
-            (counts, scratch)
+        .fold(none, |mut counts, parts| {
+            count(kernel, parts, &mut counts);
+            counts
         })
-        .map(|(counts, _)| counts)
         .reduce_with(|a, b| a.plus(&b));
-    counts.unwrap_or_else(|| Intersections::new(sets.len())).mirror()
+    counts.unwrap_or_else(none).mirror()
 }
 
 /// The parts of all sets in each block that any has members in, each with its set.
-fn blocks<'a>(packed: &'a [Packed]) -> Vec<Vec<(usize, Part<'a>)>> {
-    let mut blocks: Vec<Vec<(usize, Part<'a>)>> = Vec::new();
-    for (set, packed) in packed.iter().enumerate() {
-        for (block, part) in packed.parts() {
+fn blocks(sets: &[Prepared]) -> Vec<Vec<(usize, Part<'_>)>> {
+    let mut blocks: Vec<Vec<(usize, Part<'_>)>> = Vec::new();
+    for (set, prepared) in sets.iter().enumerate() {
+        for (block, part) in prepared.parts() {
             if blocks.len() <= block {
                 blocks.resize_with(block + 1, Vec::new);
             }
@@ -135,115 +146,48 @@ fn blocks<'a>(packed: &'a [Packed]) -> Vec<Vec<(usize, Part<'a>)>> {
     blocks
 }
 
-/// What the blocks of one thread are unpacked into, one after the other.
-#[derive(Default)]
-struct Scratch {
-    /// Sets with many members in the block, and their bits.
-    dense: Vec<usize>,
-    bits: Vec<Block>,
-    /// Sets with few, and the ends of their members in `members`.
-    sparse: Vec<(usize, usize)>,
-    members: Vec<u16>,
-    /// The members of one sparse set as bits.
-    row: Vec<Block>,
+fn count(kernel: Kernel, parts: &[(usize, Part<'_>)], counts: &mut Intersections) {
+    for (set, part) in parts {
+        counts.add(*set, *set, u64::from(part.members));
+    }
+    let (few, many): (Vec<_>, Vec<_>) = parts.iter().partition(|(_, part)| part.list.is_some());
+    for (place, (set, part)) in few.iter().enumerate() {
+        for (other, others) in few[place + 1..].iter().chain(&many) {
+            counts.add(*set, *other, part.and_len(*others, kernel));
+        }
+    }
+    let many: Vec<(usize, &Block)> =
+        many.iter().filter_map(|(set, part)| Some((*set, part.bits?))).collect();
+    for row in (0..many.len()).step_by(TILE) {
+        for column in (row..many.len()).step_by(TILE) {
+            let tile = |from: usize| -> [&Block; TILE] {
+                std::array::from_fn(|i| many.get(from + i).map_or(&EMPTY, |(_, bits)| *bits))
+            };
+            let found = kernel.tile(tile(row), tile(column));
+            add_tile(&many, (row, column), &found, counts);
+        }
+    }
 }
 
-impl Scratch {
-    fn count(&mut self, kernel: Kernel, parts: &[(usize, Part<'_>)], counts: &mut Intersections) {
-        self.unpack(kernel, parts);
-        for (set, part) in parts {
-            counts.add(*set, *set, u64::from(part.members()));
-        }
-        self.dense_with_dense(kernel, counts);
-        self.sparse_with_dense(counts);
-        self.sparse_with_sparse(counts);
-    }
-
-    fn unpack(&mut self, kernel: Kernel, parts: &[(usize, Part<'_>)]) {
-        self.dense.clear();
-        self.sparse.clear();
-        self.members.clear();
-        for (set, part) in parts {
-            if part.members() < kernel.dense_from() {
-                part.append_members(&mut self.members);
-                self.sparse.push((*set, self.members.len()));
-                continue;
-            }
-            if self.bits.len() == self.dense.len() {
-                self.bits.push(Block::EMPTY);
-            }
-            part.write_bits(&mut self.bits[self.dense.len()]);
-            self.dense.push(*set);
-        }
-    }
-
-    fn dense_with_dense(&self, kernel: Kernel, counts: &mut Intersections) {
-        let block =
-            |at: usize| self.bits.get(at).filter(|_| at < self.dense.len()).unwrap_or(&EMPTY);
-        let tile = |from: usize| -> [&Block; TILE] { std::array::from_fn(|i| block(from + i)) };
-        for row in (0..self.dense.len()).step_by(TILE) {
-            for column in (row..self.dense.len()).step_by(TILE) {
-                let found = kernel.tile(tile(row), tile(column));
-                self.add_tile(row, column, &found, counts);
+fn add_tile(
+    many: &[(usize, &Block)],
+    (row, column): (usize, usize),
+    found: &Counts,
+    counts: &mut Intersections,
+) {
+    for (i, found) in found.iter().enumerate() {
+        for (j, found) in found.iter().enumerate() {
+            let (a, b) = (row + i, column + j);
+            // A tile on the diagonal has each pair twice, and sets with themselves.
+            if a < b && b < many.len() {
+                counts.add(many[a].0, many[b].0, *found);
             }
         }
-    }
-
-    fn add_tile(&self, row: usize, column: usize, found: &Counts, counts: &mut Intersections) {
-        for (i, found) in found.iter().enumerate() {
-            for (j, found) in found.iter().enumerate() {
-                let (a, b) = (row + i, column + j);
-                // A tile on the diagonal has each pair twice, and sets with themselves.
-                if a < b && b < self.dense.len() {
-                    counts.add(self.dense[a], self.dense[b], *found);
-                }
-            }
-        }
-    }
-
-    fn sparse_with_dense(&self, counts: &mut Intersections) {
-        for (set, members) in self.lists() {
-            for (other, bits) in self.dense.iter().zip(&self.bits) {
-                counts.add(set, *other, found(members, bits));
-            }
-        }
-    }
-
-    fn sparse_with_sparse(&mut self, counts: &mut Intersections) {
-        let mut row = self.row.pop().unwrap_or(Block::EMPTY);
-        for (place, (set, members)) in self.lists().enumerate() {
-            for member in members {
-                row.0[usize::from(member >> 6)] |= 1 << (member & 63);
-            }
-            for (other, others) in self.lists().skip(place + 1) {
-                counts.add(set, other, found(others, &row));
-            }
-            for member in members {
-                row.0[usize::from(member >> 6)] = 0;
-            }
-        }
-        self.row.push(row);
-    }
-
-    /// The sparse sets and their members.
-    fn lists(&self) -> impl Iterator<Item = (usize, &[u16])> {
-        let starts = std::iter::once(0).chain(self.sparse.iter().map(|(_, end)| *end));
-        let lists = starts.zip(&self.sparse);
-        lists.map(|(start, (set, end))| (*set, &self.members[start..*end]))
     }
 }
 
 /// What stands for the blocks that a tile at the edge does not have.
 static EMPTY: Block = Block::EMPTY;
-
-/// How many of `members` are among `bits`.
-fn found(members: &[u16], bits: &Block) -> u64 {
-    let bit = |member: &u16| {
-        let word = bits.0[usize::from(*member >> 6) % BLOCK_WORDS];
-        (word >> (member & 63)) & 1
-    };
-    members.iter().map(bit).sum()
-}
 
 #[cfg(test)]
 mod tests {
@@ -287,7 +231,8 @@ mod tests {
             let sets: Vec<&Membership> = sets.iter().collect();
             let expected = intersections_by_pairs(&sets);
             prop_assert_eq!(&intersections(&sets, TWO)?, &expected);
-            prop_assert_eq!(&with(Kernel::plain(), &sets), &expected);
+            let prepared: Vec<Prepared> = sets.iter().map(|set| Prepared::new(set)).collect();
+            prop_assert_eq!(&with(Kernel::plain(), &prepared), &expected);
         }
     }
 }

@@ -1,5 +1,5 @@
 //! A membership as its containers, which `roaring` does not hand out: its own portable bytes, walked.
-//! Only [`super::matrix`] reads sets this way.
+//! Only [`super::prepared`] reads sets this way.
 
 use super::kernel::Block;
 use super::set::Membership;
@@ -41,7 +41,7 @@ impl Packed {
     }
 
     /// The blocks that have members, ascending, with the members.
-    pub(super) fn parts(&self) -> impl Iterator<Item = (usize, Part<'_>)> {
+    pub(super) fn parts(&self) -> impl Iterator<Item = (u16, Part<'_>)> {
         let (count, runs, mut at) = self.head();
         let heads = self.0[at..at + 4 * count].as_chunks::<4>().0;
         at += 4 * count;
@@ -53,7 +53,7 @@ impl Packed {
             let is_run = runs.get(i / 8).is_some_and(|byte| byte & (1 << (i % 8)) != 0);
             let (container, bytes) = container(&self.0[at..], members, is_run);
             at += bytes;
-            (usize::from(u16::from_le_bytes([k0, k1])), Part { members, container })
+            (u16::from_le_bytes([k0, k1]), Part { members, container })
         })
     }
 
@@ -107,16 +107,15 @@ impl Part<'_> {
         }
     }
 
-    /// Makes `block` the members' bits.
-    pub(super) fn write_bits(&self, block: &mut Block) {
-        if let Container::Bits(words) = self.container {
-            for (word, bytes) in block.0.iter_mut().zip(words) {
-                *word = u64::from_le_bytes(*bytes);
-            }
-            return;
-        }
-        block.0.fill(0);
+    /// The members' bits.
+    pub(super) fn to_block(self) -> Block {
+        let mut block = Block::EMPTY;
         match self.container {
+            Container::Bits(words) => {
+                for (word, bytes) in block.0.iter_mut().zip(words) {
+                    *word = u64::from_le_bytes(*bytes);
+                }
+            }
             Container::Array(values) => {
                 for value in values {
                     let value = u16::from_le_bytes(*value);
@@ -126,11 +125,15 @@ impl Part<'_> {
             Container::Runs(runs) => {
                 for run in runs {
                     let (first, more) = ends(*run);
-                    set_range(block, usize::from(first), usize::from(first) + usize::from(more));
+                    set_range(
+                        &mut block,
+                        usize::from(first),
+                        usize::from(first) + usize::from(more),
+                    );
                 }
             }
-            Container::Bits(_) => {}
         }
+        block
     }
 }
 
@@ -188,13 +191,12 @@ mod tests {
             }
             let packed = Packed::new(&membership);
             let (mut by_members, mut by_bits) = (Vec::new(), Vec::new());
-            let mut block = Block::EMPTY;
             for (place, part) in packed.parts() {
                 let mut found = Vec::new();
                 part.append_members(&mut found);
                 prop_assert_eq!(found.len(), usize::try_from(part.members())?);
-                part.write_bits(&mut block);
-                by_bits.extend(bits_of(&block).into_iter().map(|bit| place << 16 | bit));
+                let place = usize::from(place);
+                by_bits.extend(bits_of(&part.to_block()).into_iter().map(|bit| place << 16 | bit));
                 by_members.extend(found.into_iter().map(|id| place << 16 | usize::from(id)));
             }
             let expected: Vec<usize> = set.iter().map(|id| *id as usize).collect();
