@@ -14,6 +14,10 @@ use super::prepared::{Part, Prepared};
 use super::set::Membership;
 use crate::error::{Error, Result};
 
+/// Up to so many members in a block each is looked up: that takes as long as two blocks of a tile,
+/// which stay in the first cache (60 ns, on the EPYC of docs/performance.md).
+const FEW: u32 = 96;
+
 /// The sizes of all pairwise intersections of some sets; of each set with itself, its own size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Intersections {
@@ -88,7 +92,8 @@ impl Intersections {
 pub fn intersections(sets: &[&Membership], threads: NonZeroUsize) -> Result<Intersections> {
     let pool = pool(threads)?;
     Ok(pool.install(|| {
-        let prepared: Vec<Prepared> = sets.par_iter().map(|set| Prepared::new(set)).collect();
+        let prepared: Vec<Prepared> =
+            sets.par_iter().map_init(Vec::new, |buffer, set| Prepared::with(set, buffer)).collect();
         with(Kernel::detect(), &prepared)
     }))
 }
@@ -150,7 +155,7 @@ fn count(kernel: Kernel, parts: &[(usize, Part<'_>)], counts: &mut Intersections
     for (set, part) in parts {
         counts.add(*set, *set, u64::from(part.members));
     }
-    let (few, many): (Vec<_>, Vec<_>) = parts.iter().partition(|(_, part)| part.list.is_some());
+    let (few, many): (Vec<_>, Vec<_>) = parts.iter().partition(|(_, part)| part.members <= FEW);
     for (place, (set, part)) in few.iter().enumerate() {
         for (other, others) in few[place + 1..].iter().chain(&many) {
             counts.add(*set, *other, part.and_len(*others, kernel));

@@ -14,7 +14,7 @@ const ARRAY_MEMBERS_MAX: u32 = 4_096;
 const BITSET_BYTES: usize = 8_192;
 
 /// The portable bytes of a set, in memory and its own, so that nothing in them needs to be doubted.
-pub(super) struct Packed(Vec<u8>);
+pub(super) struct Packed<'a>(&'a [u8]);
 
 /// The members of a set in one block of 65,536 ids.
 #[derive(Debug, Clone, Copy)]
@@ -33,11 +33,14 @@ enum Container<'a> {
     Runs(&'a [[u8; 4]]),
 }
 
-impl Packed {
-    pub(super) fn new(set: &Membership) -> Self {
-        let mut bytes = Vec::with_capacity(set.0.serialized_size());
-        set.0.serialize_into(&mut bytes).expect("a vector takes all bytes that are written to it");
-        Self(bytes)
+impl<'a> Packed<'a> {
+    /// The bytes of `set`, in `buffer`, whose memory serves the next set again.
+    pub(super) fn new(set: &Membership, buffer: &'a mut Vec<u8>) -> Self {
+        buffer.clear();
+        set.0
+            .serialize_into(&mut *buffer)
+            .expect("a vector takes all bytes that are written to it");
+        Self(buffer)
     }
 
     /// The blocks that have members, ascending, with the members.
@@ -107,9 +110,8 @@ impl Part<'_> {
         }
     }
 
-    /// The members' bits.
-    pub(super) fn to_block(self) -> Block {
-        let mut block = Block::EMPTY;
+    /// Puts the members' bits into `block`, which is empty.
+    pub(super) fn write_bits(self, block: &mut Block) {
         match self.container {
             Container::Bits(words) => {
                 for (word, bytes) in block.0.iter_mut().zip(words) {
@@ -125,15 +127,10 @@ impl Part<'_> {
             Container::Runs(runs) => {
                 for run in runs {
                     let (first, more) = ends(*run);
-                    set_range(
-                        &mut block,
-                        usize::from(first),
-                        usize::from(first) + usize::from(more),
-                    );
+                    set_range(block, usize::from(first), usize::from(first) + usize::from(more));
                 }
             }
         }
-        block
     }
 }
 
@@ -189,14 +186,17 @@ mod tests {
             if with_runs {
                 membership = decode(&encode(&membership, Format::Roaring), Format::Roaring)?;
             }
-            let packed = Packed::new(&membership);
+            let mut buffer = Vec::new();
+            let packed = Packed::new(&membership, &mut buffer);
             let (mut by_members, mut by_bits) = (Vec::new(), Vec::new());
             for (place, part) in packed.parts() {
                 let mut found = Vec::new();
                 part.append_members(&mut found);
                 prop_assert_eq!(found.len(), usize::try_from(part.members())?);
                 let place = usize::from(place);
-                by_bits.extend(bits_of(&part.to_block()).into_iter().map(|bit| place << 16 | bit));
+                let mut block = Block::EMPTY;
+                part.write_bits(&mut block);
+                by_bits.extend(bits_of(&block).into_iter().map(|bit| place << 16 | bit));
                 by_members.extend(found.into_iter().map(|id| place << 16 | usize::from(id)));
             }
             let expected: Vec<usize> = set.iter().map(|id| *id as usize).collect();
