@@ -18,12 +18,13 @@
 //! 5. **Planned.** [`segment::Planned`] is a query of `DataFusion`'s that returns `profile_id` and
 //!    names only what is there. Where neither its definition nor anything it reads has changed
 //!    since its last membership, its life ends here: that membership is reused.
-//! 6. **Scanned.** [`query`] runs the plan. The store's tables drop the files, row groups and pages
-//!    that no row of the answer can lie in.
-//! 7. **Masked.** The ids that come back set bits in a [`membership::Mask`]: no order, no
-//!    duplicates, no NULLs.
-//! 8. **A membership.** The mask becomes a [`membership::Membership`], and for the segments behind
-//!    it the table `segments.vip`.
+//! 6. **Compiled.** [`segment::compile`] turns the plan into set algebra over leaves: conditions on
+//!    profiles, on events, on aggregates of events. Leaves are shared by all segments of the build.
+//! 7. **Passed over.** [`segment::pass`] evaluates all leaves in one scan of profiles and one of
+//!    events, shard by shard; files, runs of events and columns that no leaf needs are not read.
+//! 8. **A membership.** Bits are combined as the set algebra says and become a
+//!    [`membership::Membership`]. What could not be compiled is run by [`query`] alone, into a
+//!    [`membership::Mask`].
 //! 9. **Committed.** [`audience::build`] cuts the memberships of all segments by shard and commits
 //!    them with their counts as one [`store::Change`].
 //! 10. **Taken out.** [`activation`] writes the membership to a file: a list of ids in any

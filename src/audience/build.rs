@@ -11,6 +11,7 @@ use crate::membership::Membership;
 use crate::model::{AsOf, BuildId, Name, TableName};
 use crate::project::SqlFile;
 use crate::query::{Limits, Session};
+use crate::segment::pass::Cost;
 use crate::segment::{Batch, BatchRun, Graph, Parsed, Planned, Selector};
 use crate::store::{Change, FileLayout, Store, StoreSnapshot, encode};
 
@@ -72,7 +73,7 @@ pub struct BuiltSegment {
 
 /// What is to be done with a segment.
 enum Decision {
-    Evaluate(Planned),
+    Evaluate(Box<Planned>),
     Done(Outcome),
 }
 
@@ -162,10 +163,11 @@ impl Running<'_> {
             self.session.declare_segment(&Name::parse(name)?)?;
         }
         let mut plans = self.plans(&order).await;
+        tracing::info!(segments = order.len(), ms = millis(started), "planned");
         let mut todo: Vec<(String, Planned)> = Vec::new();
         for name in &order {
             match self.decided(name, plans.remove(name)) {
-                Ok(Decision::Evaluate(planned)) => todo.push((name.clone(), planned)),
+                Ok(Decision::Evaluate(planned)) => todo.push((name.clone(), *planned)),
                 Ok(Decision::Done(outcome)) => self.done(name, outcome, started),
                 Err(error) => self.done(name, Outcome::Failed(error), started),
             }
@@ -176,14 +178,20 @@ impl Running<'_> {
             self.done(&name, Outcome::Failed(error), started);
         }
         let known = self.known(&batch);
+        tracing::info!(ms = millis(started), "compiled");
         let passes = Instant::now();
         let mut run = batch.run(&self.session, self.request.limits, known).await?;
         let passes_ms = millis(passes);
+        let Cost { bytes, rows, passes } = run.cost;
+        tracing::info!(ms = passes_ms, bytes, rows, passes, "passes ran");
         for (name, membership) in std::mem::take(&mut run.memberships) {
             let share = run.shares.get(&name).copied().unwrap_or(0.0);
             self.built(&name, membership, scaled(passes_ms, share))?;
         }
-        self.rest(&todo, &batch, &run).await
+        let started = Instant::now();
+        self.rest(&todo, &batch, &run).await?;
+        tracing::info!(ms = millis(started), "the rest ran");
+        Ok(())
     }
 
     /// The plan of each segment in `order` that parses; planned on all threads.
@@ -233,7 +241,7 @@ impl Running<'_> {
         if same && !self.request.full {
             return Ok(Decision::Done(Outcome::Reused));
         }
-        Ok(Decision::Evaluate(planned))
+        Ok(Decision::Evaluate(Box::new(planned)))
     }
 
     /// Gives reused segments that others read their memberships.
@@ -283,6 +291,7 @@ impl Running<'_> {
                 }
             }
             for (name, result, elapsed_ms) in self.alone(alone).await {
+                tracing::debug!(segment = name, ms = elapsed_ms, "ran by itself");
                 match result {
                     Ok(membership) => self.built(&name, membership, elapsed_ms)?,
                     Err(error) => {
@@ -351,15 +360,14 @@ impl Running<'_> {
             if self.inputs.contains_key(need) && !has_failed {
                 continue;
             }
+            if self.graph.cycle(need).is_some() {
+                let message = format!("it needs {need}, which needs itself");
+                return Ok(Some(here(Error::input(message))));
+            }
             if has_failed {
                 return Ok(Some(here(Error::input(format!("it needs {need}, which failed")))));
             }
             if self.parsed.contains_key(need) {
-                if self.graph.cycle(need).is_some() {
-                    return Ok(Some(here(Error::input(format!(
-                        "it needs {need}, which needs itself"
-                    )))));
-                }
                 return Err(here(Error::input(format!("it needs {need}, which was never built")))
                     .with_hint(format!("build it too: throng build +{}", segment.name())));
             }

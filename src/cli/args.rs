@@ -86,6 +86,10 @@ pub enum Verb {
     Ls(super::ls::LsArgs),
     /// Show one segment: its SQL, what it needs, its last build
     Show(super::show::ShowArgs),
+    /// Show how a segment is evaluated, and what it shares with others
+    Explain(super::explain::ExplainArgs),
+    /// Say why a profile is in a segment, or is not
+    Why(super::why::WhyArgs),
     /// Say how many profiles a segment or a query has now
     Count(super::count::CountArgs),
     /// Run any SQL over the store

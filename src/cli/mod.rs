@@ -6,8 +6,9 @@
 //! - [`args`]: the command and its global flags
 //! - [`output`]: tables, JSON, CSV, numbers for people, errors
 //! - [`progress`]: bars on a terminal, nothing in a pipe
-//! - one file a verb: `init`, `demo`, `generate`, `ingest`, `build`, `ls`, `show`, `count`, `query`,
-//!   `history`, `diff`, `status`, `test`, `export`, `import`, `overlap`, `reach`, `profile-of`, `optimize`, `vacuum`, `completions`, `man`
+//! - one file a verb: `init`, `demo`, `generate`, `ingest`, `build`, `ls`, `show`, `explain`, `why`, `count`, `query`,
+//!   `history`, `diff`, `export`, `import`, `overlap`, `reach`, `profile-of`, `status`, `test`, `optimize`, `vacuum`,
+//!   `completions`, `man`
 
 #![expect(clippy::doc_markdown, reason = "doc comments of arguments are help texts")]
 
@@ -20,6 +21,7 @@ mod completions;
 mod count;
 mod demo;
 mod diff;
+mod explain;
 mod export;
 mod generate;
 mod history;
@@ -37,6 +39,7 @@ mod show;
 mod status;
 mod test;
 mod vacuum;
+mod why;
 
 use std::process::ExitCode;
 
@@ -119,6 +122,8 @@ async fn dispatch(cli: Cli, output: &mut Output) -> Result<Outcome> {
         Verb::Show(args) => show::run(&args, global, output).await,
         Verb::Count(args) => count::run(&args, global, output).await,
         Verb::Query(args) => query::run(&args, global, output).await,
+        Verb::Explain(args) => explain::run(&args, global, output).await,
+        Verb::Why(args) => why::run(&args, global, output).await,
         Verb::History(args) => history::run(&args, global, output).await,
         Verb::Diff(args) => diff::run(&args, global, output).await,
         Verb::Export(args) => export::run(&args, global, output).await,

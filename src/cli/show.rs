@@ -1,5 +1,6 @@
 //! `throng show`: one segment, whole.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use clap::Args;
@@ -48,8 +49,9 @@ fn text(shown: &Shown) -> String {
     line("as of", listing.as_of.clone().unwrap_or_default());
     line("needs", shown.depends_on.join(", "));
     line("needed by", shown.dependants.join(", "));
-    let reads: Vec<String> = shown.leaves.iter().flat_map(|leaf| leaf.reads.clone()).collect();
-    line("reads", reads.join(", "));
+    let reads: BTreeSet<&str> =
+        shown.leaves.iter().flat_map(|leaf| &leaf.reads).map(String::as_str).collect();
+    line("reads", reads.into_iter().collect::<Vec<_>>().join(", "));
     line("error", shown.error.clone().unwrap_or_default());
     if !shown.sql.is_empty() {
         let _infallible = write!(out, "\n{}\n", shown.sql.trim_end());

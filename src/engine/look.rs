@@ -63,7 +63,8 @@ pub struct Shown {
 /// A part of a segment that is evaluated as one.
 #[derive(Debug, Clone, Serialize)]
 pub struct Leaf {
-    /// `opaque`: a plan that `DataFusion` runs as it is.
+    /// `attribute`, `events`, `aggregate`, `sequence`, `ranked` or `query`; `opaque` where
+    /// `DataFusion` runs the whole query as it is, or it is not known yet.
     pub kind: String,
     /// The tables and segments that it reads.
     pub reads: Vec<String>,
@@ -153,12 +154,30 @@ impl Engine {
             sql: file.text.clone(),
             depends_on: graph.needs(name).map(str::to_owned).collect(),
             dependants: graph.needed_by(name).map(str::to_owned).collect(),
-            leaves: reads
-                .map(|reads| Leaf { kind: "opaque".to_owned(), reads })
-                .into_iter()
-                .collect(),
+            leaves: match self.leaves(name).await {
+                leaves if leaves.is_empty() => reads
+                    .map(|reads| Leaf { kind: "opaque".to_owned(), reads })
+                    .into_iter()
+                    .collect(),
+                leaves => leaves,
+            },
             error: catalog.get(name).and_then(|s| s.error.clone()),
         })
+    }
+
+    /// The leaves of segment `name`; none where it is opaque, or cannot be planned now.
+    async fn leaves(&self, name: &str) -> Vec<Leaf> {
+        let Ok(together) = self.together(name, self.now).await else { return Vec::new() };
+        let Some(Ok(set)) = together.batch.set(name) else { return Vec::new() };
+        let program = together.batch.program();
+        let leaf = |id| Leaf { kind: program.kind(id).to_owned(), reads: program.reads(id) };
+        let mut leaves: Vec<Leaf> = set.leaves().into_iter().map(leaf).collect();
+        let segments = together.batch.only(name).segments_read().into_iter();
+        leaves.extend(segments.map(|segment| Leaf {
+            kind: "segment".to_owned(),
+            reads: vec![format!("segments.{segment}")],
+        }));
+        leaves
     }
 
     async fn catalog(&self) -> Result<Catalog> {
@@ -191,14 +210,14 @@ impl Engine {
         let session = self.session_for(what, None, as_of).await?;
         let plan = session.plan(what, None).await?;
         if plan.schema().fields().iter().any(|f| f.name() == crate::model::tables::PROFILE_ID) {
-            return self.members(&session, Planned::of(plan)?).await.map(|m| m.len());
+            return self.members(&session, Planned::of(&plan)?).await.map(|m| m.len());
         }
         plan.single_count().await
     }
 
     /// The profiles of one segment, compiled where it can be.
     async fn members(&self, session: &Session, planned: Planned) -> Result<Membership> {
-        let segment = [("".to_owned(), planned)];
+        let segment = [(String::new(), planned)];
         let (batch, mut failed) = Batch::compile(&segment);
         if let Some((_, error)) = failed.pop_first() {
             return Err(error);

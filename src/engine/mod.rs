@@ -8,6 +8,7 @@
 //! - [`ingest`]: sources into the store
 //! - [`build`]: segments into memberships
 //! - [`look`]: lists, counts, queries, history, status
+//! - [`explain`]: how a segment is evaluated, and why a profile is in it
 //! - [`tests`]: the project's data tests
 //! - [`export`]: memberships out of the store
 //! - [`import`]: ids and bitmaps from elsewhere into it
@@ -18,6 +19,7 @@
 pub mod build;
 pub mod care;
 pub mod demo;
+pub mod explain;
 pub mod export;
 pub mod import;
 pub mod ingest;
@@ -37,6 +39,7 @@ pub use crate::source::Progress;
 pub use crate::store::vacuum::Vacuumed;
 pub use build::{BuildOptions, BuildReport};
 pub use demo::{DemoOptions, DemoReport, Stage};
+pub use explain::{Explained, Steps, Why};
 pub use export::{Diff, ExportRequest, ExportedSet, Moment, SetOptions};
 pub use import::{ImportOptions, ImportReport};
 pub use ingest::DirectSource;

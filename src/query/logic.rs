@@ -6,13 +6,22 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::array::{ArrayRef, AsArray as _, RecordBatch};
+use arrow::datatypes::{DataType, Int32Type, Schema, SchemaRef};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::common::DFSchema;
+use datafusion::common::tree_node::{TransformedResult as _, TreeNode as _};
+use datafusion::dataframe::DataFrame;
+use datafusion::datasource::{MemTable, provider_as_source};
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::{LogicalPlanBuilder, ident};
 use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
 use datafusion::optimizer::{Optimizer, OptimizerRule};
+use datafusion::physical_plan::collect;
+use datafusion::sql::unparser::Unparser;
 
 use crate::error::{Error, Result};
+use crate::model::tables;
 
 use super::plan::Plan;
 use super::session::Session;
@@ -24,14 +33,85 @@ pub mod df {
     };
     pub use datafusion::common::{Column, DFSchema, JoinType, ScalarValue, TableReference};
     pub use datafusion::error::Result;
+    pub use datafusion::functions_aggregate::expr_fn::{avg, count, count_distinct, max, min, sum};
     pub use datafusion::logical_expr::expr::{
         AggregateFunction, Alias, Between, Case, Exists, InList, InSubquery, Like, ScalarFunction,
     };
     pub use datafusion::logical_expr::utils::{conjunction, disjunction, split_conjunction};
     pub use datafusion::logical_expr::{
-        Aggregate, BinaryExpr, Distinct, Expr, Filter, Join, LogicalPlan, Operator, Projection,
-        Subquery, SubqueryAlias, TableScan, lit,
+        Aggregate, BinaryExpr, Distinct, Expr, ExprSchemable, Filter, Join, Limit, LogicalPlan,
+        Operator, Projection, Subquery, SubqueryAlias, TableScan, lit,
     };
+}
+
+/// A table whose rows a pass puts in later.
+#[derive(Debug)]
+pub struct StandIn;
+
+impl StandIn {
+    /// A scan of a table called `name` that has no rows yet.
+    ///
+    /// # Errors
+    /// Where two columns have one name.
+    pub fn empty(name: df::TableReference, schema: &SchemaRef) -> df::Result<df::LogicalPlan> {
+        Self::scan(name, schema, Vec::new())
+    }
+
+    /// `plan` with `id` as its only column.
+    ///
+    /// # Errors
+    /// Where the plan has no such column.
+    pub fn project(plan: df::LogicalPlan, id: df::Expr) -> df::Result<df::LogicalPlan> {
+        LogicalPlanBuilder::from(plan).project([id])?.build()
+    }
+
+    fn scan(
+        name: df::TableReference,
+        schema: &SchemaRef,
+        rows: Vec<RecordBatch>,
+    ) -> df::Result<df::LogicalPlan> {
+        let names = [tables::PROFILE_ID, tables::TS];
+        let order = names.iter().filter(|n| schema.index_of(n).is_ok());
+        let order = order.map(|n| ident(*n).sort(true, false)).collect::<Vec<_>>();
+        let table = MemTable::try_new(SchemaRef::clone(schema), vec![rows])?;
+        let table = table.with_sort_order(vec![order]);
+        LogicalPlanBuilder::scan(name, provider_as_source(Arc::new(table)), None)?.build()
+    }
+}
+
+impl Session {
+    /// The ids that `plan` returns when its table holds `rows`, which are sorted by `profile_id`
+    /// and `ts`. One thread: other shards keep the others busy.
+    ///
+    /// # Errors
+    /// Where the query fails.
+    pub async fn local_ids(&self, plan: &df::LogicalPlan, rows: RecordBatch) -> Result<Vec<i32>> {
+        let failed = |e: DataFusionError| Error::data(e.strip_backtrace());
+        let filled = plan
+            .clone()
+            .transform_down(|node| match &node {
+                df::LogicalPlan::TableScan(scan) => {
+                    let schema = scan.source.schema();
+                    let rows = rows.clone().with_schema(Arc::clone(&schema))?;
+                    StandIn::scan(scan.table_name.clone(), &schema, vec![rows])
+                        .map(df::Transformed::yes)
+                }
+                _ => Ok(df::Transformed::no(node)),
+            })
+            .data()
+            .map_err(failed)?;
+        let mut state = self.state();
+        state.config_mut().options_mut().execution.target_partitions = 1;
+        let exec = state.create_physical_plan(&filled).await.map_err(failed)?;
+        let batches = collect(exec, state.task_ctx()).await.map_err(failed)?;
+        let mut ids = Vec::new();
+        for batch in &batches {
+            let column = batch.column(0).as_primitive_opt::<Int32Type>();
+            let column = column.ok_or_else(|| Error::internal("ids of another type"))?;
+            ids.extend(column.iter().flatten());
+        }
+        Ok(ids)
+    }
 }
 
 /// An expression that evaluates over batches.
@@ -92,5 +172,73 @@ impl Plan {
             .execute_and_check(self.logical().clone(), state.config_options(), |_, _| {})
             .and_then(|plan| Optimizer::with_rules(rules).optimize(plan, &state, |_, _| {}))
             .map_err(|e| self.failed(&e))
+    }
+}
+
+/// `expression` as a person would write it; columns without their table.
+pub fn to_sql(expression: &df::Expr) -> String {
+    let bare = expression.clone().transform_up(|e| {
+        Ok(match e {
+            df::Expr::Column(c) => {
+                df::Transformed::yes(df::Expr::Column(df::Column::new_unqualified(c.name)))
+            }
+            // What a person writes as text or a time needs no cast around it.
+            df::Expr::Literal(value, _) => df::Transformed::yes(plain(value)),
+            other => df::Transformed::no(other),
+        })
+    });
+    let bare = bare.data().unwrap_or_else(|_| expression.clone());
+    match Unparser::default().with_pretty(true).expr_to_sql(&bare) {
+        Ok(sql) => sql.to_string().replace(['"', '`'], ""),
+        Err(_) => bare.to_string(),
+    }
+}
+
+fn plain(value: df::ScalarValue) -> df::Expr {
+    use df::ScalarValue::{Date32, TimestampMicrosecond, TimestampNanosecond, Utf8, Utf8View};
+    let text = |text: String| df::Expr::Literal(Utf8(Some(text)), None);
+    match value {
+        Utf8View(value) => df::Expr::Literal(Utf8(value), None),
+        TimestampMicrosecond(Some(_), _) | TimestampNanosecond(Some(_), _) | Date32(Some(_)) => {
+            let shown = arrow::compute::cast(
+                &value
+                    .to_array()
+                    .unwrap_or_else(|_| arrow::array::new_null_array(&DataType::Null, 1)),
+                &DataType::Utf8,
+            );
+            match shown {
+                Ok(shown) => text(shown.as_string::<i32>().value(0).to_owned()),
+                Err(_) => df::Expr::Literal(value, None),
+            }
+        }
+        other => df::Expr::Literal(other, None),
+    }
+}
+
+impl Session {
+    /// The one row that `values` make over the rows of `table` that `conditions` are true of, as
+    /// text: values of aggregates, or of the columns of one row. Nothing where there is no row.
+    ///
+    /// # Errors
+    /// Where the query fails.
+    pub async fn one_row(
+        &self,
+        table: &str,
+        conditions: Vec<df::Expr>,
+        values: Vec<df::Expr>,
+    ) -> Result<Option<Vec<String>>> {
+        let failed = |e: DataFusionError| Error::data(e.strip_backtrace());
+        let is_aggregate = values.iter().any(|e| matches!(e, df::Expr::AggregateFunction(_)));
+        let rows = self.context().table(table).await.map_err(failed)?;
+        let rows = conditions.into_iter().try_fold(rows, DataFrame::filter).map_err(failed)?;
+        let rows = if is_aggregate { rows.aggregate(vec![], values) } else { rows.select(values) };
+        let batches = rows.map_err(failed)?.collect().await.map_err(failed)?;
+        let Some(batch) = batches.iter().find(|b| b.num_rows() > 0) else { return Ok(None) };
+        let options = FormatOptions::default().with_null("null");
+        let texts = batch.columns().iter().map(|column| {
+            let text = ArrayFormatter::try_new(column.as_ref(), &options);
+            text.map(|t| t.value(0).to_string()).unwrap_or_default()
+        });
+        Ok(Some(texts.collect()))
     }
 }

@@ -30,7 +30,7 @@ pub mod session;
 pub mod table;
 
 pub use limits::Limits;
-pub use logic::{Formula, df};
+pub use logic::{Formula, StandIn, df, to_sql};
 pub use plan::{Ids, Plan};
 pub use session::{Base, SEGMENTS, Session};
 pub use table::scan_schema;

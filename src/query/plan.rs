@@ -64,6 +64,11 @@ impl Plan {
         Sql { text: &self.text, file: self.file.as_deref() }
     }
 
+    /// The plan as text, a node a line.
+    pub fn shown(&self) -> String {
+        self.logical.display_indent().to_string()
+    }
+
     pub(super) fn session(&self) -> &Session {
         &self.session
     }

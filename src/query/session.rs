@@ -255,6 +255,10 @@ impl Session {
         names
     }
 
+    pub(super) fn context(&self) -> &SessionContext {
+        &self.context
+    }
+
     pub(super) fn state(&self) -> SessionState {
         let mut state = self.context.state();
         state.execution_props_mut().query_execution_start_time =

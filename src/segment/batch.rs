@@ -14,7 +14,7 @@ use crate::query::{Limits, Session};
 use super::compile::Seen;
 use super::evaluate::Planned;
 use super::pass::{self, Cost, Output, RunRequest};
-use super::program::{LeafId, Program, SetExpr};
+use super::program::{Leaf, LeafId, Program, SetExpr};
 
 /// Segments compiled together.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +30,8 @@ pub struct Batch {
 pub struct BatchRun {
     /// The memberships of the segments that the passes finished.
     pub memberships: BTreeMap<String, Membership>,
+    /// The rows that each leaf looked at.
+    pub leaf_rows: BTreeMap<LeafId, u64>,
     /// The leaves of segments that wait for an opaque one.
     leaves: BTreeMap<LeafId, Membership>,
     /// Each segment's share of the cost of the passes, 0..=1.
@@ -38,7 +40,42 @@ pub struct BatchRun {
     pub cost: Cost,
 }
 
+impl BatchRun {
+    /// The members of leaf `id`, of a batch of leaves.
+    pub fn leaf(&self, id: LeafId) -> Option<&Membership> {
+        self.leaves.get(&id).or_else(|| self.memberships.get(&id.to_string()))
+    }
+}
+
 impl Batch {
+    /// This batch with segment `name` alone.
+    #[must_use]
+    pub fn only(&self, name: &str) -> Self {
+        let set = self.sets.get(name).cloned();
+        Self {
+            program: Arc::clone(&self.program),
+            sets: set.into_iter().map(|set| (name.to_owned(), set)).collect(),
+            order: vec![name.to_owned()],
+        }
+    }
+
+    /// A batch of `leaves`, each by its own name.
+    #[must_use]
+    pub fn of_leaves(&self, leaves: &[LeafId]) -> Self {
+        let sets = leaves.iter().map(|leaf| (leaf.to_string(), Ok(SetExpr::Leaf(*leaf))));
+        Self {
+            program: Arc::clone(&self.program),
+            sets: sets.collect(),
+            order: leaves.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    /// The segments that have leaf `id`.
+    pub fn sharers(&self, id: LeafId) -> Vec<String> {
+        let has = |set: &Seen<SetExpr>| set.as_ref().is_ok_and(|s| s.leaves().contains(&id));
+        self.sets.iter().filter(|(_, set)| has(set)).map(|(name, _)| name.clone()).collect()
+    }
+
     /// Compiles `segments`, each of which comes behind those that it needs. Those that fail to be
     /// compiled at all (types that do not fit) are returned with their errors.
     pub fn compile(segments: &[(String, Planned)]) -> (Self, BTreeMap<String, Error>) {
@@ -48,6 +85,9 @@ impl Batch {
         for (name, planned) in segments {
             match planned.compile(&mut program) {
                 Ok(set) => {
+                    if let Err(why) = &set {
+                        tracing::debug!(segment = name, %why, "runs by itself");
+                    }
                     batch.order.push(name.clone());
                     batch.sets.insert(name.clone(), set);
                 }
@@ -99,14 +139,15 @@ impl Batch {
         limits: Limits,
         known: BTreeMap<String, Membership>,
     ) -> Result<BatchRun> {
-        let (outputs, early) = self.outputs(&known);
+        let (outputs, ranked, early) = self.outputs(&known);
         let mut run = BatchRun {
             memberships: BTreeMap::new(),
+            leaf_rows: BTreeMap::new(),
             leaves: BTreeMap::new(),
             shares: BTreeMap::new(),
             cost: Cost::default(),
         };
-        if outputs.is_empty() {
+        if outputs.is_empty() && ranked.is_empty() {
             return Ok(run);
         }
         let outputs = Arc::new(outputs);
@@ -115,6 +156,7 @@ impl Batch {
             limits,
             program: &self.program,
             outputs: Arc::clone(&outputs),
+            ranked: Arc::new(ranked),
             known: Arc::new(known),
         };
         let ran = pass::run(&request).await?;
@@ -122,7 +164,13 @@ impl Batch {
         for (output, membership) in outputs.iter().zip(ran.memberships) {
             // One that failed is left out, and so runs by itself: what the query would not have
             // evaluated may have failed here.
-            let Ok(membership) = membership else { continue };
+            let membership = match membership {
+                Ok(membership) => membership,
+                Err(error) => {
+                    tracing::debug!(output = output.name, %error, "runs by itself");
+                    continue;
+                }
+            };
             match &output.expression {
                 SetExpr::Leaf(leaf) if !early.contains(&output.name) => {
                     run.leaves.insert(*leaf, membership);
@@ -132,37 +180,54 @@ impl Batch {
                 }
             }
         }
+        let ranked = ran.ranked.into_iter();
+        run.leaves.extend(ranked.filter_map(|(leaf, set)| Some((leaf, set.ok()?))));
         run.shares = self.shares(&early, &ran.leaf_rows);
+        run.leaf_rows = ran.leaf_rows;
         Ok(run)
     }
 
-    /// What the passes work out: segments that they can finish, and leaves of those that wait.
-    fn outputs(&self, known: &BTreeMap<String, Membership>) -> (Vec<Output>, BTreeSet<String>) {
+    /// What the passes work out: segments that they can finish, leaves of those that wait, and
+    /// leaves that rank.
+    fn outputs(
+        &self,
+        known: &BTreeMap<String, Membership>,
+    ) -> (Vec<Output>, Vec<LeafId>, BTreeSet<String>) {
         let mut outputs = Vec::new();
         let mut early: BTreeSet<String> = BTreeSet::new();
         let mut waiting: BTreeSet<LeafId> = BTreeSet::new();
-        for name in &self.order {
-            let Some(Ok(set)) = self.sets.get(name) else { continue };
-            let mut is_early = true;
+        let is_there = |set: &SetExpr, early: &BTreeSet<String>| {
+            let mut all = true;
             set.visit(&mut |part| {
                 if let SetExpr::Segment(other) = part {
-                    is_early &= early.contains(other) || known.contains_key(other);
+                    all &= early.contains(other) || known.contains_key(other);
                 }
             });
-            if is_early {
+            all
+        };
+        for name in &self.order {
+            let Some(Ok(set)) = self.sets.get(name) else { continue };
+            if self.program.is_local(set) && is_there(set, &early) {
                 outputs.push(Output { name: name.clone(), expression: set.clone() });
                 early.insert(name.clone());
             } else {
                 waiting.extend(set.leaves());
             }
         }
-        // "#3" is no segment's name.
-        outputs.extend(
-            waiting
-                .into_iter()
-                .map(|leaf| Output { name: leaf.to_string(), expression: SetExpr::Leaf(leaf) }),
-        );
-        (outputs, early)
+        let mut ranked = Vec::new();
+        for leaf in waiting {
+            match &self.program.leaves[leaf.0] {
+                Leaf::Ranked(of) if is_there(&of.among, &early) => ranked.push(leaf),
+                // Whom it ranks is not known yet: the query runs by itself.
+                Leaf::Ranked(_) => {}
+                // "#3" is no segment's name.
+                _ => {
+                    outputs
+                        .push(Output { name: leaf.to_string(), expression: SetExpr::Leaf(leaf) });
+                }
+            }
+        }
+        (outputs, ranked, early)
     }
 
     /// How the cost falls to segments: a leaf costs the rows that it looks at, and those who share it

@@ -22,14 +22,14 @@ impl Planned {
     /// Where it names what is not there, or does not return `profile_id`.
     pub async fn new(session: &Session, segment: &Parsed) -> Result<Self> {
         let plan = session.plan(&segment.file.text, Some(&segment.file.path)).await?;
-        Self::of(plan)
+        Self::of(&plan)
     }
 
     /// The set of profiles that `plan` returns.
     ///
     /// # Errors
     /// Where it does not return `profile_id`.
-    pub fn of(plan: crate::query::Plan) -> Result<Self> {
+    pub fn of(plan: &crate::query::Plan) -> Result<Self> {
         Ok(Self { uses_now: plan.uses_now(), ids: plan.ids()? })
     }
 
@@ -48,6 +48,19 @@ impl Planned {
             return Ok(Err(Opaque("profile_id is computed".to_owned())));
         }
         Ok(compile(program, &plan))
+    }
+
+    /// What each step before the compiler left behind: its name, and the plan as text.
+    ///
+    /// # Errors
+    /// Where `DataFusion` refuses the plan.
+    pub fn steps(&self) -> Result<Vec<(String, String)>> {
+        let plan = self.ids.plan();
+        let simplified = plan.simplified()?.display_indent().to_string();
+        Ok(vec![
+            ("the query as a set of ids".to_owned(), plan.shown()),
+            ("types coerced, time pinned, constants folded".to_owned(), simplified),
+        ])
     }
 
     /// Runs it alone, as `DataFusion` runs it: a set, without duplicates and NULL ids.

@@ -9,11 +9,13 @@
 //! - [`compile`]: a plan becomes set algebra over leaves, or is opaque
 //! - [`program`]: the leaves, filters and aggregates of all segments, each once
 //! - [`pass`]: a program evaluated in one scan of profiles and one of events
+//! - [`explain`]: leaves in words, and what decides one profile
 //! - [`batch`]: many segments planned, compiled and evaluated together
 
 pub mod batch;
 pub mod compile;
 pub mod evaluate;
+pub mod explain;
 pub mod graph;
 pub mod parse;
 pub mod pass;

@@ -4,13 +4,13 @@
 //! rows and the aggregates over them are kept here by value, so that two segments which ask for the
 //! same thing share it. The passes evaluate a program; they know nothing of segments.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::hash::Hash;
 
 use arrow::datatypes::DataType;
 
-use crate::query::df::{Expr, ScalarValue};
+use crate::query::df::{Expr, LogicalPlan, ScalarValue};
 
 /// The relation of columns of `profiles` in expressions of a program.
 pub const PROFILE: &str = "profiles";
@@ -74,6 +74,50 @@ pub enum Leaf {
         /// The greatest distance.
         to_us: i64,
     },
+    /// The first profiles of a set in some order: the only leaf that is not decided profile by
+    /// profile.
+    Ranked(Ranked),
+    /// The profiles of the rows that a query over events returns, a query that never looks at two
+    /// profiles at once: windows by profile, groups by profile and more.
+    Local(Local),
+}
+
+/// ORDER BY and LIMIT over profiles. Ties are broken by ascending `profile_id`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Ranked {
+    /// Who is ranked.
+    pub among: SetExpr,
+    /// The keys, over aggregates and attributes.
+    pub keys: Vec<RankKey>,
+    /// How many are passed over.
+    pub skip: usize,
+    /// How many are taken.
+    pub take: usize,
+}
+
+/// One key of an order.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RankKey {
+    /// The value.
+    pub value: Expr,
+    /// Its type.
+    pub data_type: DataType,
+    /// Whether small values come first.
+    pub ascending: bool,
+    /// Whether nulls come first.
+    pub nulls_first: bool,
+}
+
+/// A query over the rows of one filter, run shard by shard.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Local {
+    /// The rows.
+    pub rows: FilterId,
+    /// Their columns that the query reads.
+    pub columns: Vec<String>,
+    /// The query; its first column is `profile_id`. It reads a table in place of which the rows of
+    /// a shard are put.
+    pub plan: Box<LogicalPlan>,
 }
 
 /// Which rows of `events` count: all of the conditions are true. They are in one order, without
@@ -146,6 +190,23 @@ impl Program {
     /// The aggregate.
     pub fn aggregate(&mut self, aggregate: Aggregate) -> AggregateId {
         AggregateId(intern(&mut self.aggregates, &mut self.aggregate_ids, aggregate))
+    }
+
+    /// Whether a set can be worked out shard by shard: no leaf of it ranks all profiles.
+    pub fn is_local(&self, set: &SetExpr) -> bool {
+        set.leaves().iter().all(|leaf| !matches!(self.leaves[leaf.0], Leaf::Ranked(_)))
+    }
+
+    /// `leaves` and those that they are made of.
+    pub fn with_parts(&self, leaves: impl IntoIterator<Item = LeafId>) -> BTreeSet<LeafId> {
+        let mut all = BTreeSet::new();
+        for leaf in leaves {
+            if let Leaf::Ranked(ranked) = &self.leaves[leaf.0] {
+                all.extend(ranked.among.leaves());
+            }
+            all.insert(leaf);
+        }
+        all
     }
 
     /// Everybody with a row in `profiles`.

@@ -24,6 +24,7 @@ use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::{
     ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataPushDecoder,
 };
+use parquet::file::page_index::offset_index::OffsetIndexMetaData;
 use parquet::file::reader::{ChunkReader, Length};
 
 use crate::error::{Error, Result};
@@ -81,7 +82,7 @@ impl Files {
             return Ok(Arc::clone(known));
         }
         let metadata = footer(self.store.as_ref(), &path, file.size).await?;
-        let open = Arc::new(OpenFile::new(path.clone(), metadata)?);
+        let open = Arc::new(OpenFile::new(path.clone(), &metadata)?);
         self.lock().insert(path, Arc::clone(&open));
         Ok(open)
     }
@@ -117,8 +118,9 @@ impl Files {
         if let Some(runs) = &file.runs {
             return Ok(runs.get(group).cloned().unwrap_or_default());
         }
-        let all = [0..file.rows(group)];
-        let column = ColumnRanges { name: tables::EVENT, ranges: &all };
+        let all = 0..file.rows(group);
+        let ranges = std::slice::from_ref(&all);
+        let column = ColumnRanges { name: tables::EVENT, ranges };
         let events = self.read(file, group, &[column]).await?;
         let events = cast(&events[0], &DataType::Utf8)
             .map_err(|e| Error::data(format!("the column event holds no text: {e}")))?;
@@ -131,14 +133,14 @@ impl Files {
 }
 
 impl OpenFile {
-    fn new(path: Path, metadata: Arc<ParquetMetaData>) -> Result<Self> {
+    fn new(path: Path, metadata: &Arc<ParquetMetaData>) -> Result<Self> {
         let broken = |e: ParquetError| broken(&path, &e);
-        let plain = ArrowReaderMetadata::try_new(Arc::clone(&metadata), ArrowReaderOptions::new())
+        let plain = ArrowReaderMetadata::try_new(Arc::clone(metadata), ArrowReaderOptions::new())
             .map_err(broken)?;
-        let schema = compact_schema(plain.schema(), &metadata);
+        let schema = compact_schema(plain.schema(), metadata);
         let options = ArrowReaderOptions::new().with_schema(schema);
-        let compact = ArrowReaderMetadata::try_new(Arc::clone(&metadata), options);
-        let runs = runs::of_footer(&metadata);
+        let compact = ArrowReaderMetadata::try_new(Arc::clone(metadata), options);
+        let runs = runs::of_footer(metadata);
         Ok(Self { metadata: compact.map_err(broken)?, runs, path })
     }
 
@@ -179,7 +181,7 @@ impl OpenFile {
         for (leaf, chunk) in self.chunks(group, column.name) {
             let (start, length) = chunk.byte_range();
             let pages = self.metadata.metadata().offset_index().and_then(|i| i[group].get(leaf));
-            match pages.map(|p| p.page_locations()).filter(|p| !p.is_empty()) {
+            match pages.map(OffsetIndexMetaData::page_locations).filter(|p| !p.is_empty()) {
                 Some(pages) if wanted < rows => {
                     let first = u64::try_from(pages[0].offset).unwrap_or(start);
                     if start < first {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::support::{Project, Run};
 
-const VERBS: [&str; 22] = [
+const VERBS: [&str; 24] = [
     "init",
     "demo",
     "generate",
@@ -14,6 +14,8 @@ const VERBS: [&str; 22] = [
     "build",
     "ls",
     "show",
+    "explain",
+    "why",
     "count",
     "query",
     "history",

@@ -13,6 +13,8 @@
 //! - [`segments`]: what memberships are, and that nothing but data and SQL decides them
 //! - [`naive`]: segments against a loop over the same events
 //! - [`bitmaps`]: the SQL functions over bitmaps and segments
+//! - [`explain`]: what a segment is made of, and why a profile is in it
+//! - [`fuzz`]: random segments, compiled and not
 //! - [`crash`]: killed writers, writers at the same time
 //! - [`golden`]: help and error texts, reviewed as diffs
 //! - [`support`]: a project, and running the binary in it
@@ -20,6 +22,8 @@
 mod bad_input;
 mod bitmaps;
 mod crash;
+mod explain;
+mod fuzz;
 mod golden;
 mod import;
 mod ingest;

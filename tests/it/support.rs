@@ -241,6 +241,11 @@ impl Dice {
         self.0 ^= self.0 << 17;
         self.0 % below
     }
+
+    /// One of `all`.
+    pub(crate) fn pick<'a>(&mut self, all: &[&'a str]) -> &'a str {
+        all[usize::try_from(self.throw(all.len() as u64)).expect("few")]
+    }
 }
 
 const CUSTOMERS: &str = "\

@@ -22,9 +22,15 @@ impl Compiler<'_> {
         let group = self.program.filter(rows.conditions.clone());
         let mut columns = vec![Some(column(PROFILE, tables::PROFILE_ID))];
         for (place, expression) in node.aggr_expr.iter().enumerate() {
-            let field = node.schema.field(place + 1);
-            let aggregate =
-                self.aggregate(expression, field.data_type(), group, &rows.conditions, scope)?;
+            let data_type = node.schema.field(place + 1).data_type();
+            let (function, argument, own) = read(call(expression)?, data_type, scope)?;
+            if !argument.iter().chain(&own).all(is_of_events) {
+                return opaque("an aggregate is over columns of profiles");
+            }
+            let conditions = rows.conditions.iter().cloned().chain(own);
+            let rows = self.program.filter(conditions.collect());
+            let data_type = data_type.clone();
+            let aggregate = Aggregate { group, rows, function, argument, data_type };
             columns.push(Some(self.reference(aggregate)));
         }
         let has_group = self.program.leaf(Leaf::Events(group));
@@ -48,32 +54,19 @@ impl Compiler<'_> {
             data_type: DataType::Int32,
         })
     }
+}
 
-    fn aggregate(
-        &mut self,
-        expression: &Expr,
-        data_type: &DataType,
-        group: FilterId,
-        conditions: &[Expr],
-        scope: Scope<'_>,
-    ) -> Seen<Aggregate> {
-        let call = match expression {
-            Expr::AggregateFunction(call) => call,
-            Expr::Alias(alias) => {
-                return self.aggregate(&alias.expr, data_type, group, conditions, scope);
-            }
-            other => return opaque(format!("{other} is no aggregate")),
-        };
-        let (function, argument, own) = read(call, data_type, scope)?;
-        let of_events = |e: &Expr| {
-            e.column_refs().iter().all(|c| c.relation.as_ref().is_some_and(|r| r.table() == EVENT))
-        };
-        if !argument.iter().chain(&own).all(of_events) {
-            return opaque("an aggregate is over columns of profiles");
-        }
-        let rows = self.program.filter(conditions.iter().cloned().chain(own).collect());
-        Ok(Aggregate { group, rows, function, argument, data_type: data_type.clone() })
+fn call(expression: &Expr) -> Seen<&AggregateFunction> {
+    match expression {
+        Expr::AggregateFunction(call) => Ok(call),
+        Expr::Alias(alias) => call(&alias.expr),
+        other => opaque(format!("{other} is no aggregate")),
     }
+}
+
+fn is_of_events(expression: &Expr) -> bool {
+    let columns = expression.column_refs();
+    columns.iter().all(|c| c.relation.as_ref().is_some_and(|r| r.table() == EVENT))
 }
 
 /// What `call` computes: function, argument, and the conditions on rows that are its own.

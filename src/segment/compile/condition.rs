@@ -40,10 +40,10 @@ impl Compiler<'_> {
                 .map(|c| c.relation.as_ref().is_some_and(|r| of_profile(r.table())));
             let first = relations.next();
             if first != Some(true) {
-                return match relations.any(|of_profile| of_profile) {
-                    true => opaque("a condition compares events with profiles"),
-                    false => Ok(None),
-                };
+                if relations.any(|of_profile| of_profile) {
+                    return opaque("a condition compares events with profiles");
+                }
+                return Ok(None);
             }
             if relations.any(|of_profile| !of_profile) {
                 return opaque("a condition compares events with profiles");
@@ -131,7 +131,7 @@ impl Compiler<'_> {
         let known = |c: &&crate::query::df::Column| {
             c.relation.as_ref().is_some_and(|r| [PROFILE, AGGREGATE].contains(&r.table()))
         };
-        if !condition.column_refs().iter().all(|c| known(c)) {
+        if !condition.column_refs().iter().all(known) {
             return opaque("a condition compares events with profiles");
         }
         let leaf = if aggregates.is_empty() {
@@ -230,7 +230,7 @@ fn holds(expression: &Expr, test: impl Fn(&Expr) -> bool) -> bool {
     found
 }
 
-fn has_subquery(expression: &Expr) -> bool {
+pub(super) fn has_subquery(expression: &Expr) -> bool {
     holds(expression, |e| {
         matches!(
             e,

@@ -73,7 +73,7 @@ impl Compiler<'_> {
 
     fn inner(&mut self, join: &df::Join, conditions: &[&Expr]) -> Seen<Relation> {
         let (left, right) = (self.relation(&join.left)?, self.relation(&join.right)?);
-        let ties = ties(join, conditions, left.columns(), right.columns())?;
+        let ties = ties(join, conditions, left.columns(), right.columns());
         if !ties.is_tied {
             return opaque("a join on other columns than profile_id");
         }
@@ -111,7 +111,7 @@ impl Compiler<'_> {
             return opaque("a LEFT JOIN of events");
         };
         let right = self.relation(&join.right)?;
-        let ties = ties(join, &[], &left.columns, right.columns())?;
+        let ties = ties(join, &[], &left.columns, right.columns());
         if !ties.is_tied {
             return opaque("a join on other columns than profile_id");
         }
@@ -183,7 +183,7 @@ fn semi_keys(join: &df::Join) -> Seen<(usize, usize)> {
 }
 
 /// Takes the conditions of `join` apart.
-fn ties(join: &df::Join, conditions: &[&Expr], left: &Columns, right: &Columns) -> Seen<Ties> {
+fn ties(join: &df::Join, conditions: &[&Expr], left: &Columns, right: &Columns) -> Ties {
     let left = Scope { schema: join.left.schema(), columns: left };
     let right = Scope { schema: join.right.schema(), columns: right };
     let is_id = |e: &Expr, scope: Scope<'_>| scope.resolve(e).is_ok_and(|e| is_profile_id(&e));
@@ -209,5 +209,5 @@ fn ties(join: &df::Join, conditions: &[&Expr], left: &Columns, right: &Columns) 
             found.rest.push(part.clone());
         }
     }
-    Ok(found)
+    found
 }

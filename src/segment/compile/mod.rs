@@ -9,6 +9,8 @@
 //! - [`condition`]: a WHERE or HAVING as set algebra, with SQL's rules for NULL
 //! - [`aggregate`]: which aggregates there are, and CASE as a filter of rows
 //! - [`join`]: semi, anti, inner and outer joins on `profile_id`
+//! - [`ranked`]: ORDER BY with LIMIT over profiles
+//! - [`local`]: other queries that never look at two profiles at once
 //! - [`sequence`]: two events with a time between them
 //!
 //! Nothing here runs anything. What is not recognised is an [`Opaque`] with the reason, and runs as
@@ -17,6 +19,8 @@
 pub mod aggregate;
 pub mod condition;
 pub mod join;
+pub mod local;
+pub mod ranked;
 pub mod relation;
 pub mod sequence;
 

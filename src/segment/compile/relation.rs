@@ -87,13 +87,14 @@ impl Scope<'_> {
             .clone()
             .transform_up(|e| {
                 Ok(match &e {
-                    Expr::Column(column) => match self.column(column) {
-                        Some(known) => Transformed::yes(known.clone()),
-                        None => {
+                    Expr::Column(column) => {
+                        if let Some(known) = self.column(column) {
+                            Transformed::yes(known.clone())
+                        } else {
                             missing = Some(column.flat_name());
                             Transformed::no(e)
                         }
-                    },
+                    }
                     Expr::Alias(alias) => Transformed::yes(alias.expr.as_ref().clone()),
                     _ => Transformed::no(e),
                 })
@@ -144,7 +145,10 @@ impl Compiler<'_> {
             }
             _ => {}
         }
-        let relation = self.relation(plan)?;
+        let relation = match self.relation(plan) {
+            Ok(relation) => relation,
+            Err(why) => return self.local(plan, column).map_err(|_| why),
+        };
         match relation.columns().get(column) {
             Some(Some(id)) if is_profile_id(id) => self.members(relation),
             _ => opaque("profile_id is computed"),
@@ -154,13 +158,24 @@ impl Compiler<'_> {
     /// The profiles that rows of `relation` belong to.
     pub(super) fn members(&mut self, relation: Relation) -> Seen<SetExpr> {
         Ok(match relation {
-            Relation::Profiles(rows) => SetExpr::all(rows.among),
+            Relation::Profiles(rows) => self.narrowed(SetExpr::all(rows.among)),
             Relation::Events(rows) => {
                 let happened = self.happened(rows.conditions);
                 SetExpr::all([happened].into_iter().chain(rows.among))
             }
             Relation::Pairs(pairs) => self.sequence(pairs)?,
         })
+    }
+
+    /// `set` without "every profile" where a condition on profiles says that anyway.
+    fn narrowed(&mut self, set: SetExpr) -> SetExpr {
+        let everyone = self.program.everyone();
+        let SetExpr::And(parts) = set else { return set };
+        let of_profiles = |part: &SetExpr| matches!(part, SetExpr::Leaf(l) if matches!(self.program.leaves[l.0], Leaf::Attribute(_)));
+        if parts.iter().filter(|part| of_profiles(part)).count() < 2 {
+            return SetExpr::And(parts);
+        }
+        SetExpr::all(parts.into_iter().filter(|part| *part != everyone))
     }
 
     /// The profiles with at least one event that passes `conditions`.
@@ -195,7 +210,7 @@ impl Compiler<'_> {
             LogicalPlan::Aggregate(aggregate) => self.grouped(aggregate),
             LogicalPlan::Join(join) => self.joined(join),
             LogicalPlan::Distinct(Distinct::All(_)) | LogicalPlan::Union(_) => self.ids_alone(plan),
-            LogicalPlan::Limit(_) => opaque("LIMIT chooses among all profiles"),
+            LogicalPlan::Limit(limit) => self.ranked(limit),
             LogicalPlan::Window(_) => opaque("it has a window function"),
             LogicalPlan::Distinct(Distinct::On(_)) => opaque("it has DISTINCT ON"),
             other => opaque(format!("it has {}", node_name(other))),
@@ -261,23 +276,23 @@ impl Compiler<'_> {
             }
             Relation::Events(rows) => {
                 for part in parts {
-                    match self.of_profile(part, scope)? {
-                        Some(set) => rows.among.push(set),
-                        None => {
-                            let condition = scope.resolve(part)?;
-                            if condition.is_volatile() {
-                                return opaque("it has a random function");
-                            }
-                            rows.conditions.push(condition);
-                        }
+                    if let Some(set) = self.of_profile(part, scope)? {
+                        rows.among.push(set);
+                        continue;
                     }
+                    let condition = scope.resolve(part)?;
+                    if condition.is_volatile() {
+                        return opaque("it has a random function");
+                    }
+                    rows.conditions.push(condition);
                 }
             }
             Relation::Pairs(pairs) => {
                 for part in parts {
-                    match self.of_profile(part, scope)? {
-                        Some(set) => pairs.among.push(set),
-                        None => pairs.add(scope.resolve(part)?),
+                    if let Some(set) = self.of_profile(part, scope)? {
+                        pairs.among.push(set);
+                    } else {
+                        pairs.add(scope.resolve(part)?);
                     }
                 }
             }

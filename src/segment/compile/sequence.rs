@@ -160,10 +160,12 @@ fn moment(expression: &Expr) -> Option<(String, i64)> {
     }
 }
 
+/// Microseconds of a day; times are UTC, whose days are all alike.
+const DAY_US: i64 = 86_400_000_000;
+
 /// A constant interval of a fixed length. Months have none.
 fn micros(expression: &Expr) -> Option<i64> {
     let Expr::Literal(value, _) = expression else { return None };
-    const DAY_US: i64 = 86_400_000_000;
     match value {
         ScalarValue::IntervalMonthDayNano(Some(i))
             if i.months == 0 && i.nanoseconds % 1_000 == 0 =>

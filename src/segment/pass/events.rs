@@ -18,6 +18,7 @@ use crate::model::{TableName, tables};
 use crate::store::{ColumnRanges, DataFile, OpenFile, Run};
 
 use super::super::program::{AggregateId, FilterId};
+use super::collect::Collected;
 use super::condition::{Columns, ItemSets};
 use super::plan::{Need, Shard, Work};
 use super::select::{ForEvent, Special};
@@ -32,6 +33,8 @@ pub(super) struct Found {
     pub(super) seen: HashMap<FilterId, Words>,
     pub(super) states: HashMap<AggregateId, State>,
     pub(super) moments: HashMap<FilterId, Moments>,
+    /// Rows for queries.
+    pub(super) collected: BTreeMap<FilterId, Collected>,
     /// What could not be evaluated, by filter.
     pub(super) failed_filters: HashMap<FilterId, Error>,
     /// What could not be evaluated, by aggregate.
@@ -79,6 +82,10 @@ pub(super) async fn run(work: &Work, shard: &Shard, needs: &[Need]) -> Result<Fo
         if need.moments {
             found.moments.insert(need.filter, Moments::default());
         }
+        if !need.collected.is_empty() {
+            let columns = need.collected.iter().cloned().collect();
+            found.collected.insert(need.filter, Collected::new(columns));
+        }
         for id in &need.aggregates {
             found.states.insert(*id, State::new(&work.program.aggregates[id.0], shard.span));
         }
@@ -92,7 +99,8 @@ pub(super) async fn run(work: &Work, shard: &Shard, needs: &[Need]) -> Result<Fo
             let runs = work.files.runs(&open, group).await?;
             let jobs = jobs(work, needs, runs, moments_of(file))?;
             if !jobs.is_empty() {
-                row_group(work, shard, needs, (file, &open, group), &jobs, &mut found).await?;
+                let pass = Pass { work, shard, needs, is_inside: shard.holds(file) };
+                pass.row_group(&open, group, &jobs, &mut found).await?;
             }
         }
     }
@@ -146,6 +154,7 @@ impl Job {
             if *checks_time || need.moments {
                 names.insert(tables::TS.to_owned());
             }
+            names.extend(need.collected.iter().cloned());
             for atom in &self.special(need).rest {
                 names.extend(work.specials(|s| s.atom(*atom)).columns.iter().cloned());
             }
@@ -159,100 +168,110 @@ impl Job {
     }
 }
 
-async fn row_group(
-    work: &Work,
-    shard: &Shard,
-    needs: &[Need],
-    (file, open, group): (&DataFile, &OpenFile, usize),
-    jobs: &[Job],
-    found: &mut Found,
-) -> Result<()> {
-    let mut ranges: BTreeMap<String, Vec<Range<usize>>> = BTreeMap::new();
-    let names: Vec<BTreeSet<String>> = jobs.iter().map(|job| job.columns(work, needs)).collect();
-    for (job, names) in jobs.iter().zip(&names) {
-        for name in names {
-            ranges.entry(name.clone()).or_default().push(job.run.rows.clone());
-        }
-    }
-    let wanted: Vec<ColumnRanges<'_>> =
-        ranges.iter().map(|(name, ranges)| ColumnRanges { name, ranges }).collect();
-    let arrays = work.files.read(open, group, &wanted).await?;
-    work.tally(open, group, &wanted);
-    let mut at: BTreeMap<&str, (ArrayRef, usize)> =
-        ranges.keys().map(String::as_str).zip(arrays.into_iter().map(|a| (a, 0))).collect();
-    let inside = shard.holds(file);
-    for (job, names) in jobs.iter().zip(&names) {
-        let rows = job.run.rows.len();
-        let mut own = HashMap::new();
-        for name in names {
-            if let Some((array, start)) = at.get_mut(name.as_str()) {
-                own.insert(name.clone(), array.slice(*start, rows));
-                *start += rows;
-            }
-        }
-        let columns = RunColumns { arrays: own, rows };
-        feed(work, shard, needs, job, &columns, inside, found)?;
-    }
-    Ok(())
+/// The pass over one file.
+#[derive(Clone, Copy)]
+struct Pass<'a> {
+    work: &'a Work,
+    shard: &'a Shard,
+    needs: &'a [Need],
+    /// Whether all rows of the file are of this shard's profiles.
+    is_inside: bool,
 }
 
-/// Feeds one run to everything that wants rows of it.
-fn feed(
-    work: &Work,
-    shard: &Shard,
-    needs: &[Need],
-    job: &Job,
-    columns: &RunColumns,
-    inside: bool,
-    found: &mut Found,
-) -> Result<()> {
-    let ids = columns.column(tables::PROFILE_ID)?;
-    let ids =
-        ids.as_primitive_opt::<Int32Type>().ok_or_else(|| Error::data("ids of another type"))?;
-    let places: Vec<u32> =
-        ids.values().iter().map(|id| id.cast_unsigned().wrapping_sub(shard.start)).collect();
-    let own =
-        (!inside).then(|| Words::of_rows(places.len(), |row| (places[row] as usize) < shard.span));
-    let ts = columns.column(tables::TS).ok().map(|ts| integers(&ts)).transpose()?;
-    let ts = ts.as_ref().map(|ts| &ts.values()[..]).unwrap_or_default();
-    let mut selector =
-        Selector { work, columns, ts, own, times: HashMap::new(), atoms: HashMap::new() };
-    let mut arguments: HashMap<usize, Result<ArrayRef>> = HashMap::new();
-    for (place, checks_time) in &job.uses {
-        let need = &needs[*place];
-        work.asked(need.filter, places.len());
-        let chosen = match selector.choose(job.special(need), *checks_time) {
-            Ok(chosen) => chosen,
-            Err(error) => {
-                found.failed_filters.entry(need.filter).or_insert(error);
+impl Pass<'_> {
+    async fn row_group(
+        self,
+        open: &OpenFile,
+        group: usize,
+        jobs: &[Job],
+        found: &mut Found,
+    ) -> Result<()> {
+        let Self { work, needs, .. } = self;
+        let mut ranges: BTreeMap<String, Vec<Range<usize>>> = BTreeMap::new();
+        let names: Vec<BTreeSet<String>> =
+            jobs.iter().map(|job| job.columns(work, needs)).collect();
+        for (job, names) in jobs.iter().zip(&names) {
+            for name in names {
+                ranges.entry(name.clone()).or_default().push(job.run.rows.clone());
+            }
+        }
+        let wanted: Vec<ColumnRanges<'_>> =
+            ranges.iter().map(|(name, ranges)| ColumnRanges { name, ranges }).collect();
+        let arrays = work.files.read(open, group, &wanted).await?;
+        work.tally(open, group, &wanted);
+        let mut at: BTreeMap<&str, (ArrayRef, usize)> =
+            ranges.keys().map(String::as_str).zip(arrays.into_iter().map(|a| (a, 0))).collect();
+        for (job, names) in jobs.iter().zip(&names) {
+            let rows = job.run.rows.len();
+            let mut own = HashMap::new();
+            for name in names {
+                if let Some((array, start)) = at.get_mut(name.as_str()) {
+                    own.insert(name.clone(), array.slice(*start, rows));
+                    *start += rows;
+                }
+            }
+            let columns = RunColumns { arrays: own, rows };
+            self.feed(job, &columns, found)?;
+        }
+        Ok(())
+    }
+
+    /// Feeds one run to everything that wants rows of it.
+    fn feed(self, job: &Job, columns: &RunColumns, found: &mut Found) -> Result<()> {
+        let Self { work, shard, needs, is_inside } = self;
+        let ids = columns.column(tables::PROFILE_ID)?;
+        let ids = ids
+            .as_primitive_opt::<Int32Type>()
+            .ok_or_else(|| Error::data("ids of another type"))?;
+        let places: Vec<u32> =
+            ids.values().iter().map(|id| id.cast_unsigned().wrapping_sub(shard.start)).collect();
+        let own = (!is_inside)
+            .then(|| Words::of_rows(places.len(), |row| (places[row] as usize) < shard.span));
+        let ts = columns.column(tables::TS).ok().map(|ts| integers(&ts)).transpose()?;
+        let ts = ts.as_ref().map(|ts| &ts.values()[..]).unwrap_or_default();
+        let mut selector =
+            Selector { work, columns, ts, own, times: HashMap::new(), atoms: HashMap::new() };
+        let mut arguments: HashMap<usize, Result<ArrayRef>> = HashMap::new();
+        for (place, checks_time) in &job.uses {
+            let need = &needs[*place];
+            work.asked(need.filter, places.len());
+            let chosen = match selector.choose(job.special(need), *checks_time) {
+                Ok(chosen) => chosen,
+                Err(error) => {
+                    found.failed_filters.entry(need.filter).or_insert(error);
+                    continue;
+                }
+            };
+            if chosen.as_ref().is_some_and(|words| words.is_empty()) {
                 continue;
             }
-        };
-        if chosen.as_ref().is_some_and(|words| words.is_empty()) {
-            continue;
-        }
-        let rows = Rows { places: &places, chosen: chosen.as_deref() };
-        if let Some(seen) = found.seen.get_mut(&need.filter) {
-            rows.each(|_, place| seen.set(place));
-        }
-        if let Some(moments) = found.moments.get_mut(&need.filter) {
-            moments.add(rows, ts);
-        }
-        for id in &need.aggregates {
-            let argument = work.argument_place(*id).map(|place| {
-                let value = arguments.entry(place);
-                value.or_insert_with(|| work.arguments[place].values(columns)).clone()
-            });
-            let fed = argument.transpose().and_then(|argument| match found.states.get_mut(id) {
-                Some(state) => state.update(rows, argument.as_ref()),
-                None => Ok(()),
-            });
-            if let Err(error) = fed {
-                found.failed_aggregates.entry(*id).or_insert(error);
+            let rows = Rows { places: &places, chosen: chosen.as_deref() };
+            if let Some(seen) = found.seen.get_mut(&need.filter) {
+                rows.each(|_, place| seen.set(place));
+            }
+            if let Some(moments) = found.moments.get_mut(&need.filter) {
+                moments.add(rows, ts);
+            }
+            if let Some(collected) = found.collected.get_mut(&need.filter) {
+                collected.add(&work.event_schema, columns, chosen.as_deref())?;
+            }
+            for id in &need.aggregates {
+                let argument = work.argument_place(*id).map(|place| {
+                    let value = arguments.entry(place);
+                    value.or_insert_with(|| work.arguments[place].values(columns)).clone()
+                });
+                let fed =
+                    argument.transpose().and_then(|argument| match found.states.get_mut(id) {
+                        Some(state) => state.update(rows, argument.as_ref()),
+                        None => Ok(()),
+                    });
+                if let Err(error) = fed {
+                    found.failed_aggregates.entry(*id).or_insert(error);
+                }
             }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Which rows of a run pass which filter, each condition evaluated once.

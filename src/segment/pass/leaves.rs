@@ -6,14 +6,17 @@ use arrow::array::{ArrayRef, AsArray as _};
 use arrow::datatypes::{Field, Schema};
 
 use crate::error::{Error, Result};
-use crate::query::df::{Column, Expr, Transformed, TransformedResult as _, TreeNode as _};
+use crate::query::df::{
+    Column, Expr, TableReference, Transformed, TransformedResult as _, TreeNode as _,
+};
 
 use super::super::program::{
-    AGGREGATE, AggregateId, FilterId, Leaf, LeafId, PROFILE, Program, SetExpr,
+    AGGREGATE, AggregateId, FilterId, Leaf, LeafId, PROFILE, Program, Ranked, SetExpr,
 };
 use super::events::Found;
 use super::plan::{Shard, Work};
 use super::profiles::Attributes;
+use super::rank::{Candidate, candidates};
 use super::sequence::each_pair;
 use super::words::Words;
 
@@ -26,26 +29,40 @@ pub(super) struct LeafSets {
     gathered: HashMap<(Option<FilterId>, AggregateId), ArrayRef>,
 }
 
+/// What the passes over one shard found.
+#[derive(Clone, Copy)]
+pub(super) struct Evidence<'a> {
+    pub(super) work: &'a Work,
+    pub(super) shard: &'a Shard,
+    pub(super) attributes: &'a Attributes,
+    pub(super) found: &'a Found,
+}
+
+impl Evidence<'_> {
+    /// Whether the aggregates `ids` could be worked out.
+    fn check(self, ids: &[AggregateId]) -> Result<()> {
+        for id in ids {
+            let aggregate = &self.work.program.aggregates[id.0];
+            let failed = [aggregate.group, aggregate.rows];
+            let failed = failed.iter().find_map(|f| self.found.failed_filters.get(f));
+            if let Some(error) = failed.or_else(|| self.found.failed_aggregates.get(id)) {
+                return Err(error.clone());
+            }
+        }
+        Ok(())
+    }
+}
+
 impl LeafSets {
     /// Takes the conditions on attributes over.
     pub(super) fn attributes(&mut self, attributes: &mut Attributes) {
-        for (leaf, words) in attributes.true_of.drain() {
-            self.sets.insert(leaf, Ok(words));
-        }
-        for (leaf, error) in attributes.failed.drain() {
-            self.sets.insert(leaf, Err(error));
-        }
+        self.sets.extend(attributes.true_of.drain().map(|(leaf, words)| (leaf, Ok(words))));
+        self.sets.extend(attributes.failed.drain().map(|(leaf, error)| (leaf, Err(error))));
     }
 
     /// Works out the leaves of `wanted` that `found` has all the parts of.
-    pub(super) fn events(
-        &mut self,
-        work: &Work,
-        shard: &Shard,
-        wanted: &BTreeSet<LeafId>,
-        attributes: &Attributes,
-        found: &Found,
-    ) {
+    pub(super) fn events(&mut self, wanted: &BTreeSet<LeafId>, evidence: Evidence<'_>) {
+        let Evidence { work, shard, found, .. } = evidence;
         self.domains.clear();
         self.gathered.clear();
         for id in wanted {
@@ -53,7 +70,7 @@ impl LeafSets {
                 continue;
             }
             let set = match &work.program.leaves[id.0] {
-                Leaf::Attribute(_) => continue,
+                Leaf::Attribute(_) | Leaf::Local(_) | Leaf::Ranked(_) => continue,
                 Leaf::Events(filter) => match found.failed_filters.get(filter) {
                     Some(error) => Err(error.clone()),
                     None => match found.seen.get(filter) {
@@ -80,7 +97,7 @@ impl LeafSets {
                     if !ids.iter().all(|id| found.states.contains_key(id)) {
                         continue;
                     }
-                    self.groups(work, shard, (condition, *among), &ids, attributes, found)
+                    self.groups(condition, *among, &ids, evidence)
                 }
             };
             self.sets.insert(*id, set);
@@ -89,62 +106,64 @@ impl LeafSets {
 
     fn groups(
         &mut self,
-        work: &Work,
-        shard: &Shard,
-        (condition, among): (&Expr, Option<FilterId>),
+        condition: &Expr,
+        among: Option<FilterId>,
         ids: &[AggregateId],
-        attributes: &Attributes,
-        found: &Found,
+        evidence: Evidence<'_>,
     ) -> Result<Words> {
-        for id in ids {
-            let aggregate = &work.program.aggregates[id.0];
-            let failed = [aggregate.group, aggregate.rows];
-            let failed = failed.iter().find_map(|f| found.failed_filters.get(f));
-            if let Some(error) = failed.or_else(|| found.failed_aggregates.get(id)) {
-                return Err(error.clone());
-            }
-        }
+        evidence.check(ids)?;
         let domain = match among {
-            Some(filter) => found.seen.get(&filter),
-            None => Some(&attributes.everyone),
+            Some(filter) => evidence.found.seen.get(&filter),
+            None => Some(&evidence.attributes.everyone),
         };
         let domain = domain.ok_or_else(|| Error::internal("a group was not looked for"))?;
         let places = self.domains.entry(among).or_insert_with(|| domain.ids());
-        let (expression, columns) = named(condition)?;
-        let mut fields = Vec::new();
-        let mut arrays = Vec::new();
-        for (name, source) in columns {
-            let (data_type, array) = match source {
-                Source::Aggregate(id) => {
-                    let aggregate = &work.program.aggregates[id.0];
-                    let state = &found.states[&id];
-                    let group = found.seen.get(&aggregate.group).unwrap_or(domain);
-                    let array = match self.gathered.get(&(among, id)) {
-                        Some(known) => ArrayRef::clone(known),
-                        None => state.gather(places, group, shard.start)?,
-                    };
-                    self.gathered.insert((among, id), ArrayRef::clone(&array));
-                    (aggregate.data_type.clone(), array)
-                }
-                Source::Attribute(column) => {
-                    let field = work
-                        .profile_schema
-                        .field_with_name(&column)
-                        .map_err(|_| Error::internal(format!("profiles has no column {column}")))?;
-                    let data_type = field.data_type().clone();
-                    let array = attributes.gather(&column, &data_type, places)?;
-                    (data_type, array)
-                }
-            };
-            fields.push(Field::new(name, data_type, true));
-            arrays.push(array);
-        }
-        let formula = work.session.formula(&expression, &Schema::new(fields))?;
-        let values = formula.evaluate(arrays, places.len())?;
+        let scope = Scope { evidence, places };
+        let values = scope.values(condition, &mut |id| {
+            if let Some(known) = self.gathered.get(&(among, id)) {
+                return Ok(ArrayRef::clone(known));
+            }
+            let array = scope.gather(id)?;
+            self.gathered.insert((among, id), ArrayRef::clone(&array));
+            Ok(array)
+        })?;
         let values = values.as_boolean_opt().ok_or_else(|| Error::internal("no condition"))?;
-        let mut words = Words::zeros(shard.span);
+        let mut words = Words::zeros(evidence.shard.span);
         Words::of_true(values).each(|row| words.set(places[row] as usize));
         Ok(words)
+    }
+
+    /// The keys of the profiles of this shard that may be among those that `ranked` takes; nothing
+    /// where `found` lacks one of its aggregates.
+    pub(super) fn ranked(
+        &self,
+        ranked: &Ranked,
+        evidence: Evidence<'_>,
+        segments: &dyn Fn(&str) -> Result<Words>,
+    ) -> Option<Result<Vec<Candidate>>> {
+        let ids: Vec<AggregateId> =
+            ranked.keys.iter().flat_map(|key| Program::aggregates_in(&key.value)).collect();
+        let is_known = |leaf: &LeafId| self.sets.contains_key(leaf);
+        let shard = evidence.shard;
+        if !ids.iter().all(|id| evidence.found.states.contains_key(id))
+            || !ranked.among.leaves().iter().all(is_known)
+        {
+            return None;
+        }
+        let candidates = || {
+            evidence.check(&ids)?;
+            let places = self.set(&ranked.among, shard.span, segments)?.ids();
+            let scope = Scope { evidence, places: &places };
+            let keys = ranked.keys.iter();
+            let keys = keys.map(|key| scope.values(&key.value, &mut |id| scope.gather(id)));
+            candidates(ranked, &keys.collect::<Result<Vec<_>>>()?, &places, shard.start)
+        };
+        Some(candidates())
+    }
+
+    /// The set of a leaf that was worked out elsewhere.
+    pub(super) fn put(&mut self, leaf: LeafId, set: Result<Words>) {
+        self.sets.insert(leaf, set);
     }
 
     /// The set of `expression`; `segments` gives the sets of other segments.
@@ -196,6 +215,53 @@ impl LeafSets {
     }
 }
 
+/// The profiles that expressions over aggregates and attributes are evaluated for.
+struct Scope<'a> {
+    evidence: Evidence<'a>,
+    places: &'a [u32],
+}
+
+impl Scope<'_> {
+    fn gather(&self, id: AggregateId) -> Result<ArrayRef> {
+        let Evidence { work, shard, found, .. } = self.evidence;
+        let aggregate = &work.program.aggregates[id.0];
+        let state = found.states.get(&id);
+        let group = found.seen.get(&aggregate.group);
+        let (Some(state), Some(group)) = (state, group) else {
+            return Err(Error::internal("an aggregate was not worked out"));
+        };
+        state.gather(self.places, group, shard.start)
+    }
+
+    /// The value of `expression` for each place; `aggregate` gives the aggregates in it.
+    fn values(
+        &self,
+        expression: &Expr,
+        aggregate: &mut dyn FnMut(AggregateId) -> Result<ArrayRef>,
+    ) -> Result<ArrayRef> {
+        let Evidence { work, attributes, .. } = self.evidence;
+        let (expression, columns) = named(expression)?;
+        let mut fields = Vec::new();
+        let mut arrays = Vec::new();
+        for (name, source) in columns {
+            let array = match source {
+                Source::Aggregate(id) => aggregate(id)?,
+                Source::Attribute(column) => {
+                    let field = work
+                        .profile_schema
+                        .field_with_name(&column)
+                        .map_err(|_| Error::internal(format!("profiles has no column {column}")))?;
+                    attributes.gather(&column, field.data_type(), self.places)?
+                }
+            };
+            fields.push(Field::new(name, array.data_type().clone(), true));
+            arrays.push(array);
+        }
+        let formula = work.session.formula(&expression, &Schema::new(fields))?;
+        formula.evaluate(arrays, self.places.len())
+    }
+}
+
 /// Where a column of a condition on groups comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Source {
@@ -210,7 +276,7 @@ fn named(condition: &Expr) -> Result<(Expr, Vec<(String, Source)>)> {
         .clone()
         .transform_up(|e| {
             let Expr::Column(column) = &e else { return Ok(Transformed::no(e)) };
-            let relation = column.relation.as_ref().map(|r| r.table());
+            let relation = column.relation.as_ref().map(TableReference::table);
             let source = match (relation, column.name.parse()) {
                 (Some(AGGREGATE), Ok(id)) => Source::Aggregate(AggregateId(id)),
                 _ => Source::Attribute(column.name.clone()),

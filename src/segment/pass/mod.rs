@@ -10,15 +10,19 @@
 //! - [`select`]: which rows of a run pass a filter
 //! - [`condition`]: conditions and values of rows
 //! - [`state`], [`distinct`], [`sequence`]: dense states of aggregates
+//! - [`collect`]: rows for queries of one profile at a time
+//! - [`rank`]: the first profiles in some order, of all shards
 //! - [`leaves`]: leaves and set algebra of one shard
 //! - [`words`]: sets of bits
 
+mod collect;
 mod condition;
 mod distinct;
 mod events;
 mod leaves;
 mod plan;
 mod profiles;
+mod rank;
 mod select;
 mod sequence;
 mod state;
@@ -33,9 +37,10 @@ use crate::error::{Error, Result};
 use crate::membership::Membership;
 use crate::query::{Limits, Session};
 
-use super::program::{LeafId, Program, SetExpr};
-use leaves::LeafSets;
+use super::program::{Leaf, LeafId, Program, SetExpr};
+use leaves::{Evidence, LeafSets};
 use plan::{Shard, Work};
+use rank::Candidate;
 use words::Words;
 
 pub use plan::Cost;
@@ -61,8 +66,10 @@ pub struct RunRequest<'a> {
     pub limits: Limits,
     /// The leaves.
     pub program: &'a Arc<Program>,
-    /// The sets.
+    /// The sets. None of them has a leaf that ranks.
     pub outputs: Arc<Vec<Output>>,
+    /// Leaves that rank.
+    pub ranked: Arc<Vec<LeafId>>,
     /// Segments that outputs name and that are none of them.
     pub known: Arc<BTreeMap<String, Membership>>,
 }
@@ -73,6 +80,8 @@ pub struct Ran {
     /// The outputs in their order. One fails where a condition cannot be evaluated for some row
     /// that the query might never have evaluated it for: such a query is `DataFusion`'s to answer.
     pub memberships: Vec<Result<Membership>>,
+    /// The sets of the leaves that rank.
+    pub ranked: BTreeMap<LeafId, Result<Membership>>,
     /// What it cost.
     pub cost: Cost,
     /// The rows that each leaf looked at.
@@ -84,8 +93,8 @@ pub struct Ran {
 /// # Errors
 /// Where the store cannot be read.
 pub async fn run(request: &RunRequest<'_>) -> Result<Ran> {
-    let wanted: BTreeSet<LeafId> =
-        request.outputs.iter().flat_map(|output| output.expression.leaves()).collect();
+    let leaves = request.outputs.iter().flat_map(|output| output.expression.leaves());
+    let wanted = request.program.with_parts(leaves.chain(request.ranked.iter().copied()));
     let wanted = Arc::new(wanted);
     let base = request.session.base()?;
     let work = Arc::new(Work::new(request.session, base, request.program, &wanted)?);
@@ -97,6 +106,7 @@ pub async fn run(request: &RunRequest<'_>) -> Result<Ran> {
             work: Arc::clone(&work),
             wanted: Arc::clone(&wanted),
             outputs: Arc::clone(&request.outputs),
+            ranked: Arc::clone(&request.ranked),
             known: Arc::clone(&request.known),
             budget,
         };
@@ -106,31 +116,57 @@ pub async fn run(request: &RunRequest<'_>) -> Result<Ran> {
                 .map_err(|e| Error::internal(format!("a pass stopped: {e}")))?
         }
     });
-    let mut parts: Vec<(usize, Vec<Result<Membership>>)> = Vec::new();
-    let mut stream = futures::stream::iter(tasks.enumerate().map(|(place, task)| async move {
-        task.await.map(|(parts, passes)| (place, parts, passes))
-    }))
-    .buffer_unordered(threads);
-    let mut passes = 0;
-    while let Some(done) = stream.next().await {
-        let (place, memberships, own) = done?;
-        passes = passes.max(own);
-        parts.push((place, memberships));
+    let tasks = tasks.enumerate().map(|(place, task)| async move { (place, task.await) });
+    let mut stream = futures::stream::iter(tasks).buffer_unordered(threads);
+    let mut done = Vec::new();
+    while let Some((place, of_shard)) = stream.next().await {
+        done.push((place, of_shard?));
     }
-    parts.sort_by_key(|(place, _)| *place);
+    done.sort_by_key(|(place, _)| *place);
+    let passes = done.iter().map(|(_, of_shard)| of_shard.passes).max().unwrap_or(0);
+    let (mut parts, mut candidates) = (Vec::new(), Vec::new());
+    for (_, of_shard) in done {
+        parts.push(of_shard.memberships);
+        candidates.extend(of_shard.ranked);
+    }
     let (bytes, rows) = work.read();
     Ok(Ran {
         memberships: united(request.outputs.len(), parts),
+        ranked: ranked(request.program, candidates),
         cost: Cost { bytes, rows, passes },
         leaf_rows: work.leaf_rows(&wanted),
     })
 }
 
+/// The leaves that rank, from the candidates of all shards.
+fn ranked(
+    program: &Program,
+    of_shards: Vec<(LeafId, Result<Vec<Candidate>>)>,
+) -> BTreeMap<LeafId, Result<Membership>> {
+    let mut candidates: BTreeMap<LeafId, Result<Vec<Candidate>>> = BTreeMap::new();
+    for (leaf, own) in of_shards {
+        let all = candidates.entry(leaf).or_insert_with(|| Ok(Vec::new()));
+        match (all.as_mut(), own) {
+            (Ok(all), Ok(own)) => all.extend(own),
+            (Ok(_), Err(error)) => *all = Err(error),
+            (Err(_), _) => {}
+        }
+    }
+    let sets = candidates.into_iter().map(|(leaf, candidates)| {
+        let set = match &program.leaves[leaf.0] {
+            Leaf::Ranked(ranked) => candidates.map(|c| rank::chosen(ranked, c)),
+            _ => Err(Error::internal(format!("leaf {leaf} does not rank"))),
+        };
+        (leaf, set)
+    });
+    sets.collect()
+}
+
 /// The shards' parts of each output as one membership.
-fn united(outputs: usize, parts: Vec<(usize, Vec<Result<Membership>>)>) -> Vec<Result<Membership>> {
+fn united(outputs: usize, parts: Vec<Vec<Result<Membership>>>) -> Vec<Result<Membership>> {
     let mut by_output: Vec<Result<Vec<Membership>>> =
         (0..outputs).map(|_| Ok(Vec::new())).collect();
-    for (_, memberships) in parts {
+    for memberships in parts {
         for (into, part) in by_output.iter_mut().zip(memberships) {
             match (into.as_mut(), part) {
                 (Ok(parts), Ok(part)) => parts.push(part),
@@ -147,43 +183,90 @@ struct ShardTask {
     work: Arc<Work>,
     wanted: Arc<BTreeSet<LeafId>>,
     outputs: Arc<Vec<Output>>,
+    ranked: Arc<Vec<LeafId>>,
     known: Arc<BTreeMap<String, Membership>>,
     budget: usize,
 }
 
+/// What a shard contributes.
+struct OfShard {
+    memberships: Vec<Result<Membership>>,
+    ranked: Vec<(LeafId, Result<Vec<Candidate>>)>,
+    passes: usize,
+}
+
 impl ShardTask {
-    async fn run(self, shard: Shard) -> Result<(Vec<Result<Membership>>, usize)> {
+    async fn run(self, shard: Shard) -> Result<OfShard> {
         let mut sets = LeafSets::default();
         let mut attributes = profiles::run(&self.work, &self.work.profiles, &shard).await?;
         sets.attributes(&mut attributes);
         let parts = self.work.parts(shard.span, self.budget);
+        let mut ranked = BTreeMap::new();
         for part in &parts {
-            let found = events::run(&self.work, &shard, part).await?;
-            sets.events(&self.work, &shard, &self.wanted, &attributes, &found);
+            let mut found = events::run(&self.work, &shard, part).await?;
+            collect::run(&self.work, &shard, &self.wanted, &mut found, &mut sets).await?;
+            let (work, attributes, found) = (&*self.work, &attributes, &found);
+            let evidence = Evidence { work, shard: &shard, attributes, found };
+            sets.events(&self.wanted, evidence);
+            self.rank(&sets, evidence, &mut ranked);
         }
-        Ok((self.memberships(&shard, &sets), parts.len()))
+        let memberships = self
+            .words(&shard, &sets)
+            .into_iter()
+            .map(|(_, words)| words.map(|w| Membership::from_words(shard.start, &w.0)))
+            .collect();
+        Ok(OfShard { memberships, ranked: ranked.into_iter().collect(), passes: parts.len() })
     }
 
-    fn memberships(&self, shard: &Shard, sets: &LeafSets) -> Vec<Result<Membership>> {
+    /// The candidates of leaves that rank, as soon as their aggregates are there.
+    fn rank(
+        &self,
+        sets: &LeafSets,
+        evidence: Evidence<'_>,
+        into: &mut BTreeMap<LeafId, Result<Vec<Candidate>>>,
+    ) {
+        let open: Vec<LeafId> =
+            self.ranked.iter().filter(|leaf| !into.contains_key(leaf)).copied().collect();
+        if open.is_empty() {
+            return;
+        }
+        let shard = evidence.shard;
+        let words: HashMap<&str, Result<Words>> = self.words(shard, sets).into_iter().collect();
+        let segment = |name: &str| self.segment(name, shard, &words);
+        for leaf in open {
+            let Leaf::Ranked(ranked) = &self.work.program.leaves[leaf.0] else { continue };
+            let own = sets.ranked(ranked, evidence, &segment);
+            into.extend(own.map(|own| (leaf, own)));
+        }
+    }
+
+    fn segment(
+        &self,
+        name: &str,
+        shard: &Shard,
+        done: &HashMap<&str, Result<Words>>,
+    ) -> Result<Words> {
+        match (done.get(name), self.known.get(name)) {
+            (Some(words), _) => words.clone(),
+            (None, Some(membership)) => {
+                let mut words = Words::zeros(shard.span);
+                membership.fill_words(shard.start, &mut words.0);
+                Ok(words)
+            }
+            (None, None) => Err(Error::internal(format!("segment {name} is not known"))),
+        }
+    }
+
+    /// The outputs, by name, in their order.
+    fn words(&self, shard: &Shard, sets: &LeafSets) -> Vec<(&str, Result<Words>)> {
         let mut done: HashMap<&str, Result<Words>> = HashMap::new();
-        let mut memberships = Vec::with_capacity(self.outputs.len());
         for output in self.outputs.iter() {
-            let segment = |name: &str| match (done.get(name), self.known.get(name)) {
-                (Some(words), _) => words.clone(),
-                (None, Some(membership)) => {
-                    let mut words = Words::zeros(shard.span);
-                    membership.fill_words(shard.start, &mut words.0);
-                    Ok(words)
-                }
-                (None, None) => Err(Error::internal(format!("segment {name} is not known"))),
-            };
+            let segment = |name: &str| self.segment(name, shard, &done);
             let words = sets.set(&output.expression, shard.span, &segment);
-            memberships.push(match &words {
-                Ok(words) => Ok(Membership::from_words(shard.start, &words.0)),
-                Err(error) => Err(error.clone()),
-            });
             done.insert(&output.name, words);
         }
-        memberships
+        let missing = || Err(Error::internal("an output has no name of its own"));
+        let names = self.outputs.iter().map(|output| output.name.as_str());
+        names.map(|name| (name, done.remove(name).unwrap_or_else(missing))).collect()
     }
 }

@@ -29,6 +29,8 @@ pub(super) struct Need {
     pub(super) moments: bool,
     /// Aggregates over them.
     pub(super) aggregates: Vec<AggregateId>,
+    /// The columns of them that queries read; nothing where there is no such query.
+    pub(super) collected: BTreeSet<String>,
     /// Moments outside of which no row passes.
     pub(super) time: TimeRange,
 }
@@ -39,7 +41,9 @@ pub(super) struct Work {
     pub(super) store: Store,
     pub(super) files: Files,
     pub(super) program: Arc<Program>,
+    wanted: BTreeSet<LeafId>,
     pub(super) needs: Vec<Need>,
+    pub(super) event_schema: SchemaRef,
     pub(super) profiles: ProfileNeeds,
     pub(super) profile_schema: SchemaRef,
     pub(super) arguments: Vec<Value>,
@@ -78,13 +82,12 @@ impl Work {
         let mut argument_places = HashMap::new();
         for id in needs.iter().flat_map(|n| &n.aggregates) {
             if let Some(argument) = &program.aggregates[id.0].argument {
-                let place = match places.get(argument) {
-                    Some(place) => *place,
-                    None => {
-                        arguments.push(Value::new(session, argument, &schema)?);
-                        places.insert(argument, arguments.len() - 1);
-                        arguments.len() - 1
-                    }
+                let place = if let Some(place) = places.get(argument) {
+                    *place
+                } else {
+                    arguments.push(Value::new(session, argument, &schema)?);
+                    places.insert(argument, arguments.len() - 1);
+                    arguments.len() - 1
                 };
                 argument_places.insert(*id, place);
             }
@@ -97,7 +100,9 @@ impl Work {
             store: base.store.clone(),
             files: base.files.clone(),
             program: Arc::clone(program),
+            wanted: wanted.clone(),
             needs,
+            event_schema: schema,
             profiles,
             profile_schema,
             arguments,
@@ -148,8 +153,10 @@ impl Work {
             Leaf::Attribute(_) => self.profile_rows.load(Ordering::Relaxed),
             Leaf::Events(filter) => of(filter),
             Leaf::Sequence { first, then, .. } => of(first) + of(then),
-            Leaf::Groups { condition, .. } => Program::aggregates_in(condition)
-                .iter()
+            Leaf::Local(local) => of(&local.rows),
+            leaf => values(leaf)
+                .into_iter()
+                .flat_map(Program::aggregates_in)
                 .map(|id| of(&self.program.aggregates[id.0].rows))
                 .sum(),
         };
@@ -161,25 +168,37 @@ impl Work {
         (self.bytes.load(Ordering::Relaxed), self.rows.load(Ordering::Relaxed))
     }
 
-    /// The needs in parts whose states for `span` ids fit in `bytes` each: a pass a part.
+    /// The wanted leaves in parts, the states of which fit in `bytes` for `span` ids: a pass a part.
+    /// Leaves that are made of others come last.
     pub(super) fn parts(&self, span: usize, bytes: usize) -> Vec<Vec<Need>> {
-        let mut parts: Vec<Vec<Need>> = vec![Vec::new()];
+        let is_ranked = |leaf: &&LeafId| matches!(self.program.leaves[leaf.0], Leaf::Ranked(_));
+        let (last, first): (Vec<&LeafId>, Vec<&LeafId>) = self.wanted.iter().partition(is_ranked);
+        let mut parts: Vec<BTreeSet<LeafId>> = Vec::new();
         let mut held = 0;
-        for need in &self.needs {
-            let states =
-                need.aggregates.iter().map(|id| State::bytes(&self.program.aggregates[id.0], span));
-            let cost = states.sum::<usize>() + span / 8;
-            if held + cost > bytes && parts.last().is_some_and(|p| !p.is_empty()) {
-                parts.push(Vec::new());
-                held = 0;
-            }
-            held += cost;
-            if let Some(part) = parts.last_mut() {
-                part.push(need.clone());
+        for leaf in first.into_iter().chain(last) {
+            let own = needs(&self.program, &BTreeSet::from([*leaf]));
+            let cost: usize = own.iter().map(|need| self.state_bytes(need, span)).sum();
+            match parts.last_mut() {
+                Some(part) if held + cost <= bytes => {
+                    part.insert(*leaf);
+                    held += cost;
+                }
+                _ => {
+                    parts.push(BTreeSet::from([*leaf]));
+                    held = cost;
+                }
             }
         }
-        parts.retain(|p| !p.is_empty());
-        parts
+        if parts.len() <= 1 {
+            return vec![self.needs.clone()];
+        }
+        parts.iter().map(|part| needs(&self.program, part)).collect()
+    }
+
+    fn state_bytes(&self, need: &Need, span: usize) -> usize {
+        let states = need.aggregates.iter();
+        let states = states.map(|id| State::bytes(&self.program.aggregates[id.0], span));
+        states.sum::<usize>() + span / 8
     }
 }
 
@@ -192,6 +211,7 @@ fn needs(program: &Program, wanted: &BTreeSet<LeafId>) -> Vec<Need> {
             seen: false,
             moments: false,
             aggregates: Vec::new(),
+            collected: BTreeSet::new(),
             time: bounds(&program.filters[filter.0].0),
         });
         change(entry);
@@ -204,8 +224,13 @@ fn needs(program: &Program, wanted: &BTreeSet<LeafId>) -> Vec<Need> {
                 need(*first, &|n| n.moments = true);
                 need(*then, &|n| n.moments = true);
             }
-            Leaf::Groups { condition, .. } => {
-                for id in Program::aggregates_in(condition) {
+            Leaf::Local(local) => {
+                need(local.rows, &|n| n.collected.extend(local.columns.iter().cloned()));
+            }
+            Leaf::Groups { .. } | Leaf::Ranked(_) => {
+                for id in
+                    values(&program.leaves[leaf.0]).into_iter().flat_map(Program::aggregates_in)
+                {
                     let aggregate = &program.aggregates[id.0];
                     need(aggregate.group, &|n| n.seen = true);
                     need(aggregate.rows, &|n| {
@@ -237,17 +262,25 @@ fn profile_needs(
             Leaf::Attribute(condition) => {
                 needs.conditions.push((*id, Value::new(session, condition, schema)?));
             }
-            Leaf::Groups { condition, .. } => {
-                let attributes = condition
-                    .column_refs()
+            leaf => {
+                let attributes = values(leaf)
                     .into_iter()
+                    .flat_map(Expr::column_refs)
                     .filter(|c| c.relation.as_ref().is_some_and(|r| r.table() == PROFILE));
                 needs.kept.extend(attributes.map(|c| c.name.clone()));
             }
-            Leaf::Events(_) | Leaf::Sequence { .. } => {}
         }
     }
     Ok(needs)
+}
+
+/// The expressions of `leaf` over aggregates and attributes.
+fn values(leaf: &Leaf) -> Vec<&Expr> {
+    match leaf {
+        Leaf::Groups { condition, .. } => vec![condition],
+        Leaf::Ranked(ranked) => ranked.keys.iter().map(|key| &key.value).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// Moments that every row which passes lies in.

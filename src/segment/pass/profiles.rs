@@ -1,7 +1,6 @@
 //! The pass over profiles: one shard's rows, each column read once, for all conditions on attributes.
 
 use std::collections::{BTreeSet, HashMap};
-use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use arrow::array::{Array, ArrayRef, AsArray as _, UInt32Array, new_null_array};
@@ -101,9 +100,10 @@ async fn read(
     names: &BTreeSet<&str>,
 ) -> Result<GroupColumns> {
     let rows = open.rows(group);
-    let all: [Range<usize>; 1] = [0..rows];
+    let all = 0..rows;
+    let all = std::slice::from_ref(&all);
     let wanted: Vec<ColumnRanges<'_>> =
-        names.iter().map(|name| ColumnRanges { name, ranges: &all }).collect();
+        names.iter().map(|name| ColumnRanges { name, ranges: all }).collect();
     let arrays = work.files.read(open, group, &wanted).await?;
     work.tally(open, group, &wanted);
     let arrays = names.iter().map(|n| (*n).to_owned()).zip(arrays).collect();
@@ -163,7 +163,7 @@ impl Attributes {
             return Ok(());
         }
         let before = needs.kept.first().and_then(|name| self.kept.columns.get(name));
-        let start = before.map_or(0, |parts| parts.iter().map(|p| p.len()).sum::<usize>());
+        let start = before.map_or(0, |parts| parts.iter().map(Array::len).sum::<usize>());
         for (row, place) in places.iter().enumerate() {
             if let Some(slot) = self.kept.rows.get_mut(*place as usize) {
                 *slot = u32::try_from(start + row).unwrap_or(u32::MAX);

@@ -137,15 +137,14 @@ impl Specials {
         {
             let left = self.partial(left, event)?;
             let right = self.partial(right, event)?;
-            let (decides, neutral): (fn(&Expr) -> bool, fn(&Expr) -> bool) = match op {
-                Operator::And => (is_never, is_true),
-                _ => (is_true, is_never),
-            };
+            let is_and = *op == Operator::And;
+            let decides = |e: &Expr| if is_and { is_never(e) } else { is_true(e) };
+            let neutral = |e: &Expr| if is_and { is_true(e) } else { is_never(e) };
             return Ok(if decides(&left) || neutral(&right) {
                 left
             } else if decides(&right) || neutral(&left) {
                 right
-            } else if *op == Operator::And {
+            } else if is_and {
                 left.and(right)
             } else {
                 left.or(right)

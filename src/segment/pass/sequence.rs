@@ -14,6 +14,7 @@ impl Moments {
     /// Sorts by profile and time. Files come in the order of their months and each is sorted by
     /// profile, so the list is a few runs, which the standard sort merges.
     pub(super) fn sort(&mut self) {
+        #[expect(clippy::stable_sort_primitive, reason = "the stable sort merges sorted runs")]
         self.0.sort();
     }
 }

@@ -1,6 +1,7 @@
 //! The state of an aggregate: a plain array with a place for each id of a shard. No hashing, no
 //! grouping; a row is an addition at its profile's place.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -105,7 +106,7 @@ impl State {
 
     /// Takes `rows` in, with their values where the aggregate has an argument.
     pub(super) fn update(&mut self, rows: Rows<'_>, argument: Option<&ArrayRef>) -> Result<()> {
-        let valid = rows.valid(argument.and_then(|a| logical_nulls(a)).as_ref());
+        let valid = rows.valid(argument.and_then(logical_nulls).as_ref());
         let rows = Rows { chosen: valid.as_ref().or(rows.chosen), ..rows };
         match (&mut self.values, argument) {
             (Values::Counts(counts), _) => rows.each(|_, place| counts[place] += 1),
@@ -113,28 +114,26 @@ impl State {
             (Values::Integers(into), Some(values)) => {
                 let values = integers(values)?;
                 update(
-                    self.function,
+                    (self.function, i64::wrapping_add),
                     rows,
                     &mut self.has,
                     into,
                     values.values(),
-                    i64::wrapping_add,
                 );
             }
             (Values::Decimals(into), Some(values)) => {
                 let values = values.as_primitive_opt::<Decimal128Type>().ok_or_else(mismatch)?;
                 update(
-                    self.function,
+                    (self.function, i128::wrapping_add),
                     rows,
                     &mut self.has,
                     into,
                     values.values(),
-                    i128::wrapping_add,
                 );
             }
             (Values::Floats(into), Some(values)) => {
                 let values = values.as_primitive_opt::<Float64Type>().ok_or_else(mismatch)?;
-                update(self.function, rows, &mut self.has, into, values.values(), |a, b| a + b);
+                update((self.function, |a, b| a + b), rows, &mut self.has, into, values.values());
             }
             (Values::Means(sums, counts), Some(values)) => {
                 let values =
@@ -166,7 +165,7 @@ impl State {
             let place = place as usize;
             group.has(place) && (self.has.0.is_empty() || self.has.has(place))
         };
-        let nulls = NullBuffer::from_iter(places.iter().map(|&p| is_valid(p)));
+        let nulls = places.iter().map(|&p| is_valid(p)).collect::<NullBuffer>();
         let nulls = Some(nulls).filter(|n| n.null_count() > 0);
         let at = |place: &u32| *place as usize;
         let integers = |values: Vec<i64>| -> ArrayRef {
@@ -209,14 +208,13 @@ impl State {
 /// The state's step for sums, minima and maxima. Floats that are not comparable (NaN) win, as they
 /// do in `DataFusion`'s minimum and maximum.
 fn update<T: Copy + PartialOrd>(
-    function: Function,
+    step: (Function, fn(T, T) -> T),
     rows: Rows<'_>,
     has: &mut Words,
     into: &mut [T],
     values: &[T],
-    add: impl Fn(T, T) -> T,
 ) {
-    use std::cmp::Ordering::{Greater, Less};
+    let (function, add) = step;
     let wins = |new: T, old: T, wanted| new.partial_cmp(&old).is_none_or(|o| o == wanted);
     match function {
         Function::Sum => rows.each(|row, place| {
@@ -224,7 +222,7 @@ fn update<T: Copy + PartialOrd>(
             has.set(place);
         }),
         Function::Min | Function::Max => {
-            let wanted = if function == Function::Min { Less } else { Greater };
+            let wanted = if function == Function::Min { Ordering::Less } else { Ordering::Greater };
             rows.each(|row, place| {
                 let new = values[row];
                 if !has.has(place) || wins(new, into[place], wanted) {

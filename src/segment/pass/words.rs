@@ -16,7 +16,7 @@ impl Words {
     pub(super) fn ones(bits: usize) -> Self {
         let mut words = vec![u64::MAX; bits.div_ceil(64)];
         if let Some(last) = words.last_mut()
-            && bits % 64 != 0
+            && !bits.is_multiple_of(64)
         {
             *last = (1 << (bits % 64)) - 1;
         }

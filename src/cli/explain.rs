@@ -1,0 +1,90 @@
+//! `throng explain`: how a segment is evaluated.
+
+use std::fmt::Write as _;
+
+use clap::Args;
+
+use crate::engine::{Explained, Steps};
+use crate::error::Result;
+
+use super::Outcome;
+use super::args::{Global, as_of};
+use super::output::{Output, align_right, bytes, count, maybe_count, render, table};
+
+/// Show how a segment is evaluated, and what it shares with others
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  throng explain vip
+  throng explain vip --passes          with the plan after each step of the compiler
+  throng explain vip --format json | jq -r .set
+
+The set is made of leaves: conditions on profiles, on events, on aggregates of events. A build
+evaluates each leaf once, however many segments have it.")]
+pub struct ExplainArgs {
+    /// The segment
+    name: String,
+    /// Show the plan after each step of the compiler
+    #[arg(long)]
+    passes: bool,
+    /// What now() is [default: as_of in throng.toml, or the clock]
+    #[arg(long, value_name = "TIME")]
+    as_of: Option<String>,
+}
+
+pub(super) async fn run(
+    args: &ExplainArgs,
+    global: &Global,
+    output: &mut Output,
+) -> Result<Outcome> {
+    let engine = global.engine()?;
+    output.set_root(engine.root());
+    let steps = if args.passes { Steps::Shown } else { Steps::Left };
+    let explained = engine.explain(&args.name, as_of(args.as_of.as_deref())?, steps).await?;
+    output.one(&explained, text)?;
+    Ok(Outcome::Done)
+}
+
+fn text(explained: &Explained) -> String {
+    let mut out = String::new();
+    let mut line = |text: String| {
+        let _infallible = writeln!(out, "{text}");
+    };
+    match (&explained.set, &explained.opaque) {
+        (Some(set), _) => line(format!("{} = {set}\n", explained.name)),
+        (None, why) => {
+            let why = why.as_deref().unwrap_or("it is not compiled");
+            line(format!("{} runs by itself as DataFusion runs it: {why}\n", explained.name));
+        }
+    }
+    if !explained.leaves.is_empty() {
+        let mut rows = table(&["leaf", "kind", "rows", "members", "shared with", "what it asks"]);
+        for leaf in &explained.leaves {
+            let shared = match leaf.shared_with.len() {
+                0 => String::new(),
+                1..=2 => leaf.shared_with.join(", "),
+                n => format!("{} and {} more", leaf.shared_with[0], n - 1),
+            };
+            rows.add_row([
+                leaf.leaf.clone(),
+                leaf.kind.clone(),
+                count(leaf.rows),
+                maybe_count(leaf.members),
+                shared,
+                leaf.text.clone(),
+            ]);
+        }
+        (2..=3).for_each(|column| align_right(&mut rows, column));
+        line(render(&rows));
+    }
+    line(format!(
+        "{} members; {} read, {} rows",
+        count(explained.members),
+        bytes(explained.bytes_read),
+        count(explained.rows_read)
+    ));
+    for (step, plan) in &explained.steps {
+        line(format!("\n{step}:\n{plan}"));
+    }
+    out
+}

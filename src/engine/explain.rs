@@ -1,0 +1,288 @@
+//! How a segment is evaluated, and why a profile is in it or not.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::audience::Catalog;
+use crate::error::{Error, Result};
+use crate::membership::Membership;
+use crate::model::{AsOf, Name, ProfileId};
+use crate::query::Session;
+use crate::segment::program::{LeafId, SetExpr};
+use crate::segment::{Batch, Graph, Parsed, Planned};
+
+use super::open::Engine;
+
+/// How a segment is evaluated.
+#[derive(Debug, Clone, Serialize)]
+pub struct Explained {
+    /// The segment.
+    pub name: String,
+    /// Set algebra over its leaves: `#1 and not #2`; nothing where it runs by itself.
+    pub set: Option<String>,
+    /// Why `DataFusion` runs it by itself, where it does.
+    pub opaque: Option<String>,
+    /// The leaves.
+    pub leaves: Vec<ExplainedLeaf>,
+    /// Its members now.
+    pub members: u64,
+    /// Bytes read from the store for this segment alone.
+    pub bytes_read: u64,
+    /// Rows read for it.
+    pub rows_read: u64,
+    /// What each step of the compiler left behind, with `--passes`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<(String, String)>,
+}
+
+/// A leaf of a segment.
+#[derive(Debug, Clone, Serialize)]
+pub struct ExplainedLeaf {
+    /// Its name in the set: `#1`.
+    pub leaf: String,
+    /// `attribute`, `events`, `aggregate`, `sequence`, `ranked` or `query`.
+    pub kind: String,
+    /// What it asks.
+    pub text: String,
+    /// The rows that it looked at.
+    pub rows: u64,
+    /// Its members.
+    pub members: Option<u64>,
+    /// The other segments of the project that have it.
+    pub shared_with: Vec<String>,
+}
+
+/// Why a profile is in a segment, or not.
+#[derive(Debug, Clone, Serialize)]
+pub struct Why {
+    /// The segment.
+    pub name: String,
+    /// The profile.
+    pub profile_id: u32,
+    /// Whether it is a member.
+    pub member: bool,
+    /// Set algebra over the leaves.
+    pub set: Option<String>,
+    /// Each leaf, for this profile.
+    pub leaves: Vec<WhyLeaf>,
+}
+
+/// A leaf for one profile.
+#[derive(Debug, Clone, Serialize)]
+pub struct WhyLeaf {
+    /// Its name in the set.
+    pub leaf: String,
+    /// What it asks, or the segment that it is.
+    pub text: String,
+    /// Whether it is true of the profile.
+    pub holds: Option<bool>,
+    /// The values that decide it.
+    pub values: BTreeMap<String, String>,
+}
+
+/// The project's segments compiled together.
+pub(super) struct Together {
+    session: Session,
+    pub(super) batch: Batch,
+    plans: BTreeMap<String, Planned>,
+}
+
+impl Engine {
+    /// How the segment called `name` is evaluated; with what each step of the compiler left behind
+    /// where `steps` are asked for.
+    ///
+    /// # Errors
+    /// Where there is no such segment, it cannot be planned, or the store cannot be read.
+    pub async fn explain(
+        &self,
+        name: &str,
+        as_of: Option<AsOf>,
+        steps: Steps,
+    ) -> Result<Explained> {
+        let together = self.together(name, self.as_of(as_of)?).await?;
+        let Together { session, batch, plans } = &together;
+        let planned = &plans[name];
+        let set = batch.set(name);
+        let alone = batch.only(name);
+        let known = known(session, &alone);
+        let run = alone.run(session, self.limits, known).await?;
+        let members = match run.memberships.get(name) {
+            Some(membership) => membership.len(),
+            None => match batch.combine(name, &run, &|n| session.segment(n)) {
+                Some(membership) => membership.len(),
+                None => planned.evaluate().await?.len(),
+            },
+        };
+        let leaves = match set {
+            Some(Ok(set)) => set.leaves(),
+            _ => Vec::new(),
+        };
+        let parts = batch.of_leaves(&leaves);
+        let sizes = parts.run(session, self.limits, BTreeMap::new()).await?;
+        let leaf = |id: LeafId| ExplainedLeaf {
+            leaf: id.to_string(),
+            kind: batch.program().kind(id).to_owned(),
+            text: batch.program().describe(id),
+            rows: sizes.leaf_rows.get(&id).copied().unwrap_or(0),
+            members: sizes.leaf(id).map(Membership::len),
+            shared_with: batch.sharers(id).into_iter().filter(|n| n != name).collect(),
+        };
+        Ok(Explained {
+            name: name.to_owned(),
+            set: set.and_then(|s| s.as_ref().ok()).map(|s| batch.program().shown(s)),
+            opaque: set.and_then(|s| s.as_ref().err()).map(ToString::to_string),
+            leaves: leaves.into_iter().map(leaf).collect(),
+            members,
+            bytes_read: run.cost.bytes,
+            rows_read: run.cost.rows,
+            steps: match steps {
+                Steps::Left => Vec::new(),
+                Steps::Shown => planned.steps()?,
+            },
+        })
+    }
+
+    /// Why the profile that `user` identifies (`value`, or `namespace=value`) is in the segment
+    /// called `name`, or not.
+    ///
+    /// # Errors
+    /// Where there is no such segment or profile, or the store cannot be read.
+    pub async fn why(&self, name: &str, user: &str, as_of: Option<AsOf>) -> Result<Why> {
+        let together = self.together(name, self.as_of(as_of)?).await?;
+        let Together { session, batch, plans } = &together;
+        let profile = find(session, user).await?;
+        let Some(Ok(set)) = batch.set(name) else {
+            let member = plans[name].evaluate().await?.contains(profile);
+            return Ok(Why {
+                name: name.to_owned(),
+                profile_id: profile.get(),
+                member,
+                set: None,
+                leaves: Vec::new(),
+            });
+        };
+        let alone = batch.only(name);
+        let run = alone.run(session, self.limits, known(session, &alone)).await?;
+        let member = match run.memberships.get(name) {
+            Some(membership) => membership.contains(profile),
+            None => match batch.combine(name, &run, &|n| session.segment(n)) {
+                Some(membership) => membership.contains(profile),
+                None => plans[name].evaluate().await?.contains(profile),
+            },
+        };
+        let ids = set.leaves();
+        let parts = batch.of_leaves(&ids).run(session, self.limits, known(session, &alone)).await?;
+        let mut leaves = Vec::new();
+        for id in ids {
+            let values = batch.program().values(session, id, profile).await?;
+            leaves.push(WhyLeaf {
+                leaf: id.to_string(),
+                text: batch.program().describe(id),
+                holds: parts.leaf(id).map(|m| m.contains(profile)),
+                values: values.into_iter().collect(),
+            });
+        }
+        let mut segments = BTreeSet::new();
+        set.visit(&mut |part| {
+            if let SetExpr::Segment(name) = part {
+                segments.insert(name.clone());
+            }
+        });
+        leaves.extend(segments.into_iter().map(|segment| WhyLeaf {
+            leaf: format!("segments.{segment}"),
+            text: format!("the members of segment {segment}"),
+            holds: session.segment(&segment).map(|m| m.contains(profile)),
+            values: BTreeMap::new(),
+        }));
+        Ok(Why {
+            name: name.to_owned(),
+            profile_id: profile.get(),
+            member,
+            set: Some(batch.program().shown(set)),
+            leaves,
+        })
+    }
+
+    /// Plans all segments that can be planned, with the memberships that they have.
+    pub(super) async fn together(&self, name: &str, as_of: AsOf) -> Result<Together> {
+        let file = self.project.segment(name)?;
+        let (store, snapshot) = self.opened().await?;
+        let session = Session::over(&store, &snapshot, self.limits, as_of)?;
+        Parsed::new(&session, file)?;
+        let parsed: Vec<Parsed> =
+            self.project.segments.iter().filter_map(|f| Parsed::new(&session, f).ok()).collect();
+        let graph = Graph::new(&parsed, []);
+        let catalog = Catalog::load(&session).await?;
+        for segment in &parsed {
+            session.declare_segment(segment.name())?;
+        }
+        let needed = graph.needs(name);
+        for (other, membership) in catalog.memberships(&session, needed).await? {
+            session.define_segment(&Name::parse(&other)?, membership)?;
+        }
+        for needed in graph.needs(name) {
+            if session.segment(needed).is_none() {
+                return Err(self.unbuilt(needed, &catalog));
+            }
+        }
+        let mut plans = Vec::new();
+        for segment in &parsed {
+            match Planned::new(&session, segment).await {
+                Ok(planned) => plans.push((segment.name().to_string(), planned)),
+                Err(error) if segment.name().as_str() == name => return Err(error),
+                Err(_) => {}
+            }
+        }
+        let (batch, mut failed) = Batch::compile(&plans);
+        match failed.remove(name) {
+            Some(error) => Err(error),
+            None => Ok(Together { session, batch, plans: plans.into_iter().collect() }),
+        }
+    }
+}
+
+/// Whether an explanation has the steps of the compiler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Steps {
+    /// They are left out.
+    Left,
+    /// They are there.
+    Shown,
+}
+
+/// The memberships of segments that `batch` reads.
+fn known(session: &Session, batch: &Batch) -> BTreeMap<String, Membership> {
+    let read = batch.segments_read().into_iter();
+    read.filter_map(|name| session.segment(&name).map(|m| (name, m))).collect()
+}
+
+/// The profile with the identifier `user`.
+async fn find(session: &Session, user: &str) -> Result<ProfileId> {
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
+    let condition = match user.split_once('=') {
+        Some((namespace, value)) => {
+            format!("namespace = {} AND value = {}", quoted(namespace), quoted(value))
+        }
+        None => format!("value = {}", quoted(user)),
+    };
+    let sql = format!(
+        "SELECT DISTINCT CAST(profile_id AS BIGINT) AS id FROM identifiers WHERE home AND {condition} LIMIT 2"
+    );
+    let batches = session.plan(&sql, None).await?.collect().await?;
+    let mut ids = Vec::new();
+    for batch in &batches {
+        use arrow::array::AsArray as _;
+        ids.extend(batch.column(0).as_primitive::<arrow::datatypes::Int64Type>().iter().flatten());
+    }
+    match ids[..] {
+        [id] => u32::try_from(id)
+            .ok()
+            .and_then(ProfileId::new)
+            .ok_or_else(|| Error::data(format!("profile_id {id} is out of range"))),
+        [] => Err(Error::input(format!("no profile has the identifier \"{user}\""))
+            .with_hint("say which kind it is: --user email=ann@example.com")),
+        _ => Err(Error::input(format!("\"{user}\" is an identifier of more than one profile"))
+            .with_hint("say which kind it is: --user email=ann@example.com")),
+    }
+}
