@@ -41,6 +41,7 @@ pub mod engine;
 pub mod error;
 pub mod identity;
 pub mod ingest;
+pub mod insight;
 pub mod membership;
 pub mod model;
 pub mod project;

@@ -1,9 +1,11 @@
-//! Export formats, and which ids they can carry.
+//! Export formats by name. What each bitmap can hold is [`wire::Format`]'s to say.
 
 use std::fmt;
 
 use crate::error::{Error, Result, nearest};
-use crate::model::{Namespace, tables::PROFILE_ID};
+use crate::membership::wire;
+
+pub use crate::model::IdSpace as Ids;
 
 /// What a file of members looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,16 +18,22 @@ pub enum ExportFormat {
     Parquet,
     /// An Arrow IPC file with one column.
     Arrow,
-    /// A portable 32-bit roaring bitmap of profile ids.
-    Roaring,
-    /// A portable 64-bit roaring bitmap of profile ids.
-    Roaring64,
+    /// A bitmap, in the layout of some engine.
+    Bitmap(wire::Format),
 }
 
 impl ExportFormat {
-    /// All formats.
-    pub const ALL: [Self; 6] =
-        [Self::Csv, Self::Ndjson, Self::Parquet, Self::Arrow, Self::Roaring, Self::Roaring64];
+    /// Portable 32-bit roaring, what the store itself keeps.
+    pub const ROARING: Self = Self::Bitmap(wire::Format::Roaring);
+
+    /// The formats that are lists.
+    const LISTS: [Self; 4] = [Self::Csv, Self::Ndjson, Self::Parquet, Self::Arrow];
+
+    /// All formats, lists first.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let bitmaps = wire::Format::ALL.into_iter().map(Self::Bitmap);
+        Self::LISTS.into_iter().chain(bitmaps)
+    }
 
     /// The format's name on the command line.
     pub fn as_str(self) -> &'static str {
@@ -34,8 +42,15 @@ impl ExportFormat {
             Self::Ndjson => "ndjson",
             Self::Parquet => "parquet",
             Self::Arrow => "arrow",
-            Self::Roaring => "roaring",
-            Self::Roaring64 => "roaring64",
+            Self::Bitmap(format) => format.name(),
+        }
+    }
+
+    /// The ending of a file's name.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Bitmap(format) => format.extension(),
+            list => list.as_str(),
         }
     }
 
@@ -44,9 +59,12 @@ impl ExportFormat {
     /// # Errors
     /// Where there is none of that name.
     pub fn parse(text: &str) -> Result<Self> {
-        let names = || Self::ALL.iter().map(|f| f.as_str());
-        Self::ALL.into_iter().find(|f| f.as_str() == text).ok_or_else(|| {
+        if let Some(format) = wire::Format::from_name(text) {
+            return Ok(Self::Bitmap(format));
+        }
+        Self::LISTS.into_iter().find(|f| f.as_str() == text).ok_or_else(|| {
             let error = Error::input(format!("no export format \"{text}\""));
+            let names = || Self::all().map(Self::as_str);
             match nearest(text, names()) {
                 Some(near) => error.with_hint(format!("did you mean {near}?")),
                 None => {
@@ -58,43 +76,12 @@ impl ExportFormat {
 
     /// Whether the format is a bitmap, which can only hold numbers.
     pub fn is_bitmap(self) -> bool {
-        matches!(self, Self::Roaring | Self::Roaring64)
+        matches!(self, Self::Bitmap(_))
     }
 }
 
 impl fmt::Display for ExportFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-/// Which ids leave.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ids {
-    /// Throng's own numbers.
-    Profile,
-    /// The identifiers of a namespace; a profile with two has two rows.
-    Namespace(Namespace),
-}
-
-impl Ids {
-    /// Reads `profile_id` or a namespace.
-    ///
-    /// # Errors
-    /// Where `text` is neither.
-    pub fn parse(text: &str) -> Result<Self> {
-        if text == PROFILE_ID {
-            Ok(Self::Profile)
-        } else {
-            Namespace::parse(text).map(Self::Namespace)
-        }
-    }
-
-    /// The name of the column that holds them.
-    pub fn column(&self) -> &str {
-        match self {
-            Self::Profile => PROFILE_ID,
-            Self::Namespace(namespace) => namespace.as_str(),
-        }
     }
 }

@@ -27,6 +27,8 @@ pub enum Status {
     Stale,
     /// A segment that it needs failed; it keeps what it had.
     Skipped,
+    /// It has no SQL: its membership came from a file.
+    Imported,
 }
 
 impl Status {
@@ -38,11 +40,12 @@ impl Status {
             Self::Failed => "failed",
             Self::Stale => "stale",
             Self::Skipped => "skipped",
+            Self::Imported => "imported",
         }
     }
 
     fn parse(text: &str) -> Result<Self> {
-        [Self::Built, Self::Reused, Self::Failed, Self::Stale, Self::Skipped]
+        [Self::Built, Self::Reused, Self::Failed, Self::Stale, Self::Skipped, Self::Imported]
             .into_iter()
             .find(|status| status.as_str() == text)
             .ok_or_else(|| Error::data(format!("table builds holds the status \"{text}\"")))

@@ -3,10 +3,11 @@
 use serde::Serialize;
 
 use crate::error::Result;
-use crate::model::BuildId;
+use crate::membership::Membership;
+use crate::model::{AsOf, BuildId};
 use crate::query::Session;
 
-use super::catalog::{State, Status, states_of};
+use super::catalog::{State, Status, memberships_of, states_of};
 
 /// A segment in one build.
 #[derive(Debug, Clone, Serialize)]
@@ -46,6 +47,35 @@ impl From<State> for HistoryEntry {
             error: state.error,
         }
     }
+}
+
+/// The membership that a segment had after some build.
+#[derive(Debug, Clone)]
+pub struct Then {
+    /// The build that the membership is from, which may be an earlier one.
+    pub build: BuildId,
+    /// The moment that it was pinned to.
+    pub as_of: AsOf,
+    /// The members.
+    pub membership: Membership,
+}
+
+/// The membership that `segment` had after `build`; nothing where it had none yet.
+///
+/// # Errors
+/// Where the store cannot be read, or holds a broken bitmap.
+pub async fn membership_at(
+    session: &Session,
+    segment: &str,
+    build: BuildId,
+) -> Result<Option<Then>> {
+    let states = states_of(session, segment).await?;
+    let state = states.iter().find(|state| state.build <= build);
+    let Some(from) = state.and_then(|state| state.membership_build) else { return Ok(None) };
+    let as_of = states.iter().find(|s| s.build == from).map(|s| s.as_of);
+    let found = memberships_of(session, from, &[segment]).await?.remove(segment);
+    let as_of = as_of.or_else(|| state.map(|s| s.as_of));
+    Ok(found.zip(as_of).map(|(membership, as_of)| Then { build: from, as_of, membership }))
 }
 
 /// All builds of `segment`, the last one first.

@@ -5,14 +5,18 @@
 //!
 //! - [`catalog`]: the last state of every segment, and its membership
 //! - [`build`]: evaluates the selected segments, in order, and commits
+//! - [`resolve`]: the ids of a file from elsewhere become a membership
+//! - [`import`]: that membership becomes a segment, in one commit
 //! - [`history`]: what past builds made of a segment
 //! - [`rows`]: memberships and build results as rows of their tables
 
 pub mod build;
 pub mod catalog;
 pub mod history;
+pub mod import;
+pub mod resolve;
 pub mod rows;
 
 pub use build::{Build, BuildRequest, BuiltSegment};
 pub use catalog::{Catalog, State, Status};
-pub use history::HistoryEntry;
+pub use history::{HistoryEntry, Then};

@@ -96,8 +96,18 @@ pub enum Verb {
     Query(super::query::QueryArgs),
     /// Show what past builds made of a segment
     History(super::history::HistoryArgs),
-    /// Write a segment's members to a file: ids, or a bitmap
+    /// Say how a segment changed between two builds
+    Diff(super::diff::DiffArgs),
+    /// Write members to files: ids, or bitmaps of many engines
     Export(super::export::ExportArgs),
+    /// Make a segment of a list of ids or a bitmap from elsewhere
+    Import(super::import::ImportArgs),
+    /// Compare segments two by two: members in common, Jaccard, lift, containment
+    Overlap(super::overlap::OverlapArgs),
+    /// Say whom segments reach together, and in which order each adds most
+    Reach(super::reach::ReachArgs),
+    /// Show what a segment's members are like, against all profiles
+    ProfileOf(super::profile_of::ProfileOfArgs),
     /// Run sql/tests: queries that must return no rows
     Test(super::test::TestArgs),
     /// Lay the store's files out anew where many small ones came together

@@ -7,7 +7,8 @@
 //! - [`output`]: tables, JSON, CSV, numbers for people, errors
 //! - [`progress`]: bars on a terminal, nothing in a pipe
 //! - one file a verb: `init`, `demo`, `generate`, `ingest`, `build`, `ls`, `show`, `explain`, `why`, `count`, `query`,
-//!   `history`, `status`, `test`, `export`, `optimize`, `vacuum`, `completions`, `man`
+//!   `history`, `diff`, `export`, `import`, `overlap`, `reach`, `profile-of`, `status`, `test`, `optimize`, `vacuum`,
+//!   `completions`, `man`
 
 #![expect(clippy::doc_markdown, reason = "doc comments of arguments are help texts")]
 
@@ -19,16 +20,21 @@ mod build;
 mod completions;
 mod count;
 mod demo;
+mod diff;
 mod explain;
 mod export;
 mod generate;
 mod history;
+mod import;
 mod ingest;
 mod init;
 mod ls;
 mod man;
 mod optimize;
+mod overlap;
+mod profile_of;
 mod query;
+mod reach;
 mod show;
 mod status;
 mod test;
@@ -119,7 +125,12 @@ async fn dispatch(cli: Cli, output: &mut Output) -> Result<Outcome> {
         Verb::Explain(args) => explain::run(&args, global, output).await,
         Verb::Why(args) => why::run(&args, global, output).await,
         Verb::History(args) => history::run(&args, global, output).await,
+        Verb::Diff(args) => diff::run(&args, global, output).await,
         Verb::Export(args) => export::run(&args, global, output).await,
+        Verb::Import(args) => import::run(&args, global, output).await,
+        Verb::Overlap(args) => overlap::run(&args, global, output).await,
+        Verb::Reach(args) => reach::run(&args, global, output).await,
+        Verb::ProfileOf(args) => profile_of::run(&args, global, output).await,
         Verb::Test(args) => test::run(&args, global, output).await,
         Verb::Optimize(args) => optimize::run(&args, global, output).await,
         Verb::Vacuum(args) => vacuum::run(&args, global, output).await,

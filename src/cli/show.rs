@@ -32,7 +32,9 @@ pub(super) async fn run(args: &ShowArgs, global: &Global, output: &mut Output) -
 
 fn text(shown: &Shown) -> String {
     let listing = &shown.listing;
-    let mut out = format!("{}  ({})\n", listing.name, shown.file);
+    // An imported segment has neither file nor SQL.
+    let place = if shown.file.is_empty() { &listing.status } else { &shown.file };
+    let mut out = format!("{}  ({place})\n", listing.name);
     let mut line = |what: &str, value: String| {
         if !value.is_empty() {
             let _infallible = writeln!(out, "  {what:<12} {value}");
@@ -51,6 +53,8 @@ fn text(shown: &Shown) -> String {
         shown.leaves.iter().flat_map(|leaf| &leaf.reads).map(String::as_str).collect();
     line("reads", reads.into_iter().collect::<Vec<_>>().join(", "));
     line("error", shown.error.clone().unwrap_or_default());
-    let _infallible = write!(out, "\n{}\n", shown.sql.trim_end());
+    if !shown.sql.is_empty() {
+        let _infallible = write!(out, "\n{}\n", shown.sql.trim_end());
+    }
     out
 }

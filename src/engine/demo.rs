@@ -133,7 +133,7 @@ async fn export_some(engine: &Engine) -> Result<Vec<Exported>> {
     let wanted = [
         ("retargeting_mail", "retargeting_mail.csv", ExportFormat::Csv, email()?),
         ("vip", "vip.parquet", ExportFormat::Parquet, user),
-        ("newsletter_readers", "newsletter_readers.roaring", ExportFormat::Roaring, Ids::Profile),
+        ("newsletter_readers", "newsletter_readers.roaring", ExportFormat::ROARING, Ids::Profile),
     ];
     let mut exports = Vec::new();
     for (name, file, format, ids) in wanted {

@@ -115,7 +115,17 @@ impl Engine {
     /// Where the store cannot be read; without a store every segment is unbuilt.
     pub async fn list(&self) -> Result<Vec<Listing>> {
         let catalog = self.catalog().await?;
-        Ok(self.project.segments.iter().map(|file| listing(file, &catalog)).collect())
+        let files = self.project.segments.iter().map(|file| listing(file, &catalog));
+        let imported = self.imported(&catalog).map(imported_listing);
+        let mut all: Vec<Listing> = files.chain(imported).collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(all)
+    }
+
+    /// The segments that came from files of ids, without those that a SQL file has replaced.
+    pub(super) fn imported<'a>(&'a self, catalog: &'a Catalog) -> impl Iterator<Item = &'a State> {
+        let has_file = |name: &str| self.project.segments.iter().any(|s| s.name.as_str() == name);
+        catalog.iter().filter(move |s| s.status == Status::Imported && !has_file(&s.segment))
     }
 
     /// The segment called `name`, whole.
@@ -123,12 +133,15 @@ impl Engine {
     /// # Errors
     /// Where there is none.
     pub async fn show(&self, name: &str) -> Result<Shown> {
-        let file = self.project.segment(name)?;
         let catalog = self.catalog().await?;
         let session = Session::new(self.limits, self.now)?;
         let parsed: Vec<Parsed> =
             self.project.segments.iter().filter_map(|f| Parsed::new(&session, f).ok()).collect();
         let graph = Graph::new(&parsed, []);
+        if let Some(state) = self.imported(&catalog).find(|s| s.segment == name) {
+            return Ok(imported_shown(state, &graph));
+        }
+        let file = self.project.segment(name)?;
         let own = parsed.iter().find(|p| p.name() == &file.name);
         let reads = own.map(|p| {
             let segments = p.segments.iter().map(|s| format!("segments.{s}"));
@@ -184,6 +197,10 @@ impl Engine {
     pub async fn count(&self, what: &str, as_of: Option<AsOf>) -> Result<u64> {
         let as_of = self.as_of(as_of)?;
         if !what.trim().contains(char::is_whitespace) {
+            let catalog = self.catalog().await?;
+            if let Some(state) = self.imported(&catalog).find(|s| s.segment == what.trim()) {
+                return Ok(state.members.unwrap_or(0));
+            }
             let file = self.project.segment(what.trim())?;
             let session = self.session_for(&file.text, Some(&file.path), as_of).await?;
             let parsed = Parsed::new(&session, file)?;
@@ -281,6 +298,32 @@ impl Engine {
             segment_statuses,
             tables,
         })
+    }
+}
+
+/// A segment without a file of SQL, in a list.
+fn imported_listing(state: &State) -> Listing {
+    Listing {
+        name: state.segment.clone(),
+        members: state.members,
+        build: state.membership_build.map(|b| b.0),
+        as_of: Some(state.as_of.to_string()),
+        status: state.status.as_str().to_owned(),
+        tags: Vec::new(),
+        description: "Imported".to_owned(),
+    }
+}
+
+fn imported_shown(state: &State, graph: &Graph) -> Shown {
+    Shown {
+        listing: imported_listing(state),
+        owner: None,
+        file: String::new(),
+        sql: String::new(),
+        depends_on: Vec::new(),
+        dependants: graph.needed_by(&state.segment).map(str::to_owned).collect(),
+        leaves: Vec::new(),
+        error: None,
     }
 }
 

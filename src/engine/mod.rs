@@ -11,6 +11,8 @@
 //! - [`explain`]: how a segment is evaluated, and why a profile is in it
 //! - [`tests`]: the project's data tests
 //! - [`export`]: memberships out of the store
+//! - [`import`]: ids and bitmaps from elsewhere into it
+//! - [`insight`]: how segments relate to each other and to the base
 //! - [`care`]: optimize and vacuum
 //! - [`demo`]: a made-up shop from nothing to a report
 
@@ -19,7 +21,9 @@ pub mod care;
 pub mod demo;
 pub mod explain;
 pub mod export;
+pub mod import;
 pub mod ingest;
+pub mod insight;
 pub mod look;
 pub mod open;
 pub mod tests;
@@ -28,6 +32,7 @@ pub use crate::activation::{ExportFormat, Exported, Ids};
 pub use crate::audience::{BuiltSegment, HistoryEntry, Status};
 pub use crate::ingest::Ingested;
 pub use crate::ingest::optimize::Optimized;
+pub use crate::insight::{Attribute, Composition, Measure, Overlap, Reach};
 pub use crate::project::config::{RejectsMax, parse_bytes};
 pub use crate::project::init::init;
 pub use crate::source::Progress;
@@ -35,8 +40,10 @@ pub use crate::store::vacuum::Vacuumed;
 pub use build::{BuildOptions, BuildReport};
 pub use demo::{DemoOptions, DemoReport, Stage};
 pub use explain::{Explained, Steps, Why};
-pub use export::ExportRequest;
+pub use export::{Diff, ExportRequest, ExportedSet, Moment, SetOptions};
+pub use import::{ImportOptions, ImportReport};
 pub use ingest::DirectSource;
+pub use insight::InsightOptions;
 pub use look::{Listing, Shown, StatusReport, TableStatus};
 pub use open::{Engine, EngineOptions};
 pub use tests::TestOutcome;

@@ -52,7 +52,7 @@ pub struct Engine {
     pub(super) project: Project,
     pub(super) limits: Limits,
     pub(super) now: AsOf,
-    storage: Vec<(String, String)>,
+    pub(super) storage: Vec<(String, String)>,
 }
 
 impl Engine {

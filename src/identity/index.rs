@@ -99,6 +99,16 @@ impl IdentityIndex {
         })
     }
 
+    /// The home of `value` in the namespace at `slot`, if it has one; nothing is given out.
+    pub fn find(&self, slot: usize, value: &str) -> Option<ProfileId> {
+        self.homes[slot].get(value)
+    }
+
+    /// Whether no identifier of the namespace at `slot` is known.
+    pub fn is_empty(&self, slot: usize) -> bool {
+        self.homes[slot].profiles.is_empty()
+    }
+
     /// Claims `value` in the namespace at `slot` for `id`.
     ///
     /// # Errors
@@ -141,6 +151,14 @@ struct Homes {
 }
 
 impl Homes {
+    /// The home of `value`.
+    fn get(&self, value: &str) -> Option<ProfileId> {
+        let Self { hasher, table, bytes, ends, profiles } = self;
+        let hash = hasher.hash_one(value.as_bytes());
+        let same = |entry: &u32| slice(bytes, ends, *entry) == value.as_bytes();
+        table.find(hash, same).map(|entry| profiles[*entry as usize])
+    }
+
     /// The home of `value`, or else the one that `make` gives it; and whether it is new.
     fn get_or_insert(
         &mut self,
@@ -183,6 +201,7 @@ mod tests {
             let (_, is_new) = homes.get_or_insert(&format!("u{id}"), || Ok(*id)).expect("room");
             assert!(is_new);
         }
+        assert_eq!((homes.get("u7"), homes.get("u70000")), (Some(ids[7]), None));
         assert_eq!(homes.get_or_insert("u7", || Ok(ids[9])).expect("room"), (ids[7], false));
         assert_eq!(homes.get_or_insert("", || Ok(ids[9])).expect("room"), (ids[9], true));
     }

@@ -257,7 +257,11 @@ pub(super) fn settle_rejects(
         .with_hint("if they may be lost, allow more in the source's head: -- rejects: 30%"))
 }
 
-fn write_rejects(path: &std::path::Path, rejects: &Rejects) -> Result<()> {
+/// Writes the rejects that were kept to `path`, by file and line.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn write_rejects(path: &std::path::Path, rejects: &Rejects) -> Result<()> {
     let folder = path.parent().unwrap_or(path);
     std::fs::create_dir_all(folder).map_err(|e| Error::io("make", folder, e))?;
     let failed =

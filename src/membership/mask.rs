@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::model::ProfileId;
 
 /// Words in a block: 65,536 bits, the ids of one roaring container.
-const BLOCK_WORDS: usize = 1_024;
+pub(super) const BLOCK_WORDS: usize = 1_024;
 /// Ids in a block, as a power of two.
 const BLOCK_BITS: u32 = 16;
 /// Words that cover all ids there can be.
@@ -148,6 +148,12 @@ impl Mask {
     /// Whether no profile is in.
     pub fn is_empty(&self) -> bool {
         self.blocks.iter().flatten().all(|block| block.iter().all(|&word| word == 0))
+    }
+
+    /// The memory that the mask holds, in bytes.
+    pub fn heap_bytes(&self) -> usize {
+        let blocks = self.blocks.iter().flatten().count();
+        blocks * size_of::<[u64; BLOCK_WORDS]>() + size_of_val(&self.blocks[..])
     }
 
     /// Takes everybody out and frees the blocks.

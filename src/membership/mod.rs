@@ -5,8 +5,11 @@
 //! - [`shards`]: a membership cut along shards, and put together again
 //! - [`columns`]: a membership as Arrow columns of `profile_id`
 //! - [`mask`]: [`Mask`], the same set while a pass computes it: one bit an id
+//! - [`prepared`]: [`Prepared`], a set laid out for counting; `packed` is how one is read for it
+//! - [`matrix`]: how many members every two of many sets have in common; `kernel` is its inner loop
+//! - [`numbers`]: [`Numbers`], a set of another system's 64-bit ids
+//! - [`wire`]: bitmaps as bytes of any engine, written one way only and read strictly
 //! - [`words`]: from and to words of bits, as passes have them
-//! - [`wire`]: portable roaring bytes, written one way only and read strictly
 //!
 //! Masks to compute, roaring to store: a pass fills a [`Mask`], [`Mask::to_membership`] ends it, and
 //! everything after that is set algebra over [`Membership`]. Invariants:
@@ -19,11 +22,18 @@
 
 pub mod algebra;
 pub mod columns;
+mod kernel;
 pub mod mask;
+pub mod matrix;
+pub mod numbers;
+mod packed;
+pub mod prepared;
 pub mod set;
 pub mod shards;
 pub mod wire;
 pub mod words;
 
 pub use mask::Mask;
+pub use numbers::Numbers;
+pub use prepared::Prepared;
 pub use set::Membership;

@@ -92,6 +92,11 @@ impl Membership {
         self.0.iter().map(profile)
     }
 
+    /// The members from `first` to `last`, ascending; costs a search and a step a member.
+    pub fn range(&self, first: ProfileId, last: ProfileId) -> impl Iterator<Item = ProfileId> {
+        self.0.range(first.get()..=last.get()).map(profile)
+    }
+
     /// The smallest member.
     pub fn min(&self) -> Option<ProfileId> {
         self.0.min().map(profile)

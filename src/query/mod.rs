@@ -10,15 +10,22 @@
 //! - [`logic`]: plans and expressions as the segment compiler reads them
 //! - [`table`]: a store table as a scan that skips files and pages
 //! - [`segments`]: memberships as the tables of the schema `segments`
+//! - [`functions`], [`functions_agg`]: the SQL functions over bitmaps
+//! - [`in_segment`]: `in_segment('name')` in a condition
+//! - [`selection`]: predicates on segments as row selections of the Parquet scan
 //! - [`files`]: a source's files as tables
 //! - [`errors`]: what `DataFusion` says, as what, where and what to do
 
 pub mod errors;
 pub mod files;
+pub mod functions;
+pub mod functions_agg;
+pub mod in_segment;
 pub mod limits;
 pub mod logic;
 pub mod plan;
 pub mod segments;
+pub mod selection;
 pub mod session;
 pub mod table;
 

@@ -19,6 +19,7 @@ use crate::model::tables::PROFILE_ID;
 use crate::source::{FILE_COLUMN, LINE_COLUMN};
 
 use super::errors::Sql;
+use super::in_segment;
 use super::session::Session;
 
 /// The functions that tell the time.
@@ -42,7 +43,10 @@ impl Plan {
         let sql = Sql { text, file };
         let state = session.state();
         let error = |e| sql.error_among(&e, session);
-        let logical = state.create_logical_plan(text).await.map_err(error)?;
+        let dialect = state.config_options().sql_parser.dialect;
+        let mut statement = state.sql_to_statement(text, &dialect).map_err(error)?;
+        in_segment::written_out(&mut statement).map_err(error)?;
+        let logical = state.statement_to_plan(statement).await.map_err(error)?;
         SQLOptions::new()
             .with_allow_ddl(false)
             .with_allow_dml(false)

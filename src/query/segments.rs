@@ -34,6 +34,11 @@ impl SegmentTable {
         let field = Field::new(PROFILE_ID, DataType::Int32, false);
         Self { schema: Arc::new(Schema::new(vec![field])), name: name.to_string(), slot }
     }
+
+    /// Where the membership is, or will be.
+    pub(super) fn slot(&self) -> Slot {
+        Slot::clone(&self.slot)
+    }
 }
 
 #[async_trait]

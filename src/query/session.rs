@@ -24,6 +24,7 @@ use super::limits::Limits;
 use super::plan::Plan;
 use super::segments::{SegmentTable, Slot};
 use super::table::StoreTable;
+use super::{functions, functions_agg, in_segment, selection};
 
 /// The SQL schema whose tables are the segments.
 pub const SEGMENTS: &str = "segments";
@@ -74,6 +75,11 @@ impl Session {
         options.sql_parser.collect_spans = true;
         options.execution.time_zone = Some("UTC".to_owned());
         let context = SessionContext::new_with_config_rt(config, runtime);
+        for function in functions::all() {
+            context.register_udf(function);
+        }
+        context.register_udaf(functions_agg::bitmap_agg());
+        context.add_optimizer_rule(Arc::new(selection::RestrictToSegments));
         let segments = Arc::new(MemorySchemaProvider::new());
         context
             .catalog("datafusion")
@@ -226,7 +232,8 @@ impl Session {
         let state = self.state();
         let text = Sql { text: sql, file };
         let dialect = state.config_options().sql_parser.dialect;
-        let statement = state.sql_to_statement(sql, &dialect).map_err(|e| text.error(&e))?;
+        let mut statement = state.sql_to_statement(sql, &dialect).map_err(|e| text.error(&e))?;
+        in_segment::written_out(&mut statement).map_err(|e| text.error(&e))?;
         let tables = state.resolve_table_references(&statement).map_err(|e| text.error(&e))?;
         Ok(tables.iter().map(Reference::of).collect())
     }

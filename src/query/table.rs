@@ -28,7 +28,10 @@ use object_store::ObjectMeta;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
+use crate::model::{TableName, tables};
 use crate::store::{DataFile, Store, TableSnapshot};
+
+use super::selection;
 
 /// A table of the store at one version.
 #[derive(Debug)]
@@ -37,6 +40,8 @@ pub(super) struct StoreTable {
     files: Vec<PartitionedFile>,
     url: ObjectStoreUrl,
     reader: Arc<CachedParquetFileReaderFactory>,
+    /// Whether the rows of each file ascend by `profile_id`, which no two rows share.
+    in_order: bool,
 }
 
 impl StoreTable {
@@ -66,7 +71,10 @@ impl StoreTable {
             .collect();
         let cache = context.runtime_env().cache_manager.get_file_metadata_cache();
         let reader = Arc::new(CachedParquetFileReaderFactory::new(client, cache));
-        Ok(Self { schema, files, url, reader })
+        let sorted =
+            |file: &DataFile| file.tags.get("sorted").is_some_and(|by| by == tables::PROFILE_ID);
+        let in_order = snapshot.name == TableName::Profiles && snapshot.files.iter().all(sorted);
+        Ok(Self { schema, files, url, reader, in_order })
     }
 
     /// The files that may hold a row for which all `filters` are true.
@@ -114,8 +122,15 @@ impl TableProvider for StoreTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        let files = self.matching(state, filters)?;
-        let statistics = total(&files, &self.schema);
+        let (members, filters) = selection::of_filters(filters);
+        let mut files = self.matching(state, &filters)?;
+        if let Some(members) = &members {
+            files = selection::chosen(files, &*self.reader, members, self.in_order).await?;
+        }
+        let mut statistics = total(&files, &self.schema);
+        if members.is_some() {
+            statistics = statistics.to_inexact();
+        }
         let source = ParquetSource::new(Arc::clone(&self.schema))
             .with_table_parquet_options(state.default_table_options().parquet)
             .with_parquet_file_reader_factory(Arc::clone(&self.reader) as _);

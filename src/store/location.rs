@@ -1,5 +1,6 @@
 //! Where a store is: a path or an object-store URL, and the client for it.
 
+use std::collections::BTreeMap;
 use std::path::Path as FsPath;
 use std::sync::Arc;
 
@@ -98,6 +99,43 @@ impl Location {
     /// The folder of the store log, from the root.
     pub fn log_folder(&self) -> Path {
         self.prefix.clone().join(super::record::FOLDER)
+    }
+
+    /// The path of `name`, from the root.
+    pub fn path(&self, name: &str) -> Path {
+        self.prefix.clone().join(name)
+    }
+
+    /// The names and sizes of the objects right below this place.
+    ///
+    /// # Errors
+    /// Where the store does not answer.
+    pub async fn list(&self) -> Result<BTreeMap<String, u64>> {
+        let prefix = (!self.prefix.as_ref().is_empty()).then_some(&self.prefix);
+        let listed = self.root.list_with_delimiter(prefix).await.map_err(|e| storage(&e))?;
+        let named = |meta: object_store::ObjectMeta| {
+            Some((meta.location.filename()?.to_owned(), meta.size))
+        };
+        Ok(listed.objects.into_iter().filter_map(named).collect())
+    }
+
+    /// Writes `bytes` to `path`, whole or not at all, in place of what was there.
+    ///
+    /// # Errors
+    /// Where the store cannot be written.
+    pub async fn put(&self, path: &Path, bytes: bytes::Bytes) -> Result<()> {
+        self.root.put(path, bytes.into()).await.map(drop).map_err(|e| storage(&e))
+    }
+
+    /// Removes what is at `path`, if there is anything.
+    ///
+    /// # Errors
+    /// Where the store cannot be written.
+    pub async fn remove(&self, path: &Path) -> Result<()> {
+        match self.root.delete(path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(e) => Err(storage(&e)),
+        }
     }
 
     /// The bytes at `path`, or nothing where there is no such object.

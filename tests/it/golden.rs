@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::support::{Project, Run};
 
-const VERBS: [&str; 19] = [
+const VERBS: [&str; 24] = [
     "init",
     "demo",
     "generate",
@@ -19,7 +19,12 @@ const VERBS: [&str; 19] = [
     "count",
     "query",
     "history",
+    "diff",
     "export",
+    "import",
+    "overlap",
+    "reach",
+    "profile-of",
     "test",
     "optimize",
     "vacuum",

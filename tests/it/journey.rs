@@ -417,9 +417,14 @@ fn an_export_says_who_is_left_out_and_what_cannot_be() {
     let exported = project.json(&args);
     assert_eq!((&exported["rows"], &exported["without_identifier"]), (&json!(2), &json!(2)));
     assert!(project.ok(&args).stderr.contains("2 members of 4 have no email"));
-    let error =
-        project.error(&["export", "everybody", "--to", "x", "--as", "roaring", "--ids", "email"]);
-    assert_eq!(error["message"], "roaring holds profile_ids only");
+    let args = ["export", "everybody", "--to", "mail", "--as", "roaring", "--ids", "email"];
+    let run = project.ok(&args);
+    assert!(run.stderr.contains("note: email is no number, so the bitmap holds profile_ids"));
+    let error = project.error(&args.map(|arg| if arg == "mail" { "-" } else { arg }));
+    assert_eq!(
+        error["message"],
+        "a bitmap of profile_ids needs a file for its dictionary of email"
+    );
     let error = project.error(&["export", "everybody", "--to", "x", "--as", "parket"]);
     assert_eq!(error["hints"], json!(["did you mean parquet?"]));
     project.segment("new", "SELECT profile_id FROM profiles");

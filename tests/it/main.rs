@@ -6,9 +6,13 @@
 //! - [`tidy`]: the sources keep the house rules
 //! - [`journey`]: every verb, from an empty folder to exports, as text and as JSON
 //! - [`ingest`]: what becomes of files
+//! - [`insight`]: overlap, reach, composition, and their pictures
+//! - [`sets`]: many segments as one set, whole or not there; changes between builds
+//! - [`import`]: ids and bitmaps from elsewhere as segments
 //! - [`bad_input`]: what is wrong is named, with its place, and changes nothing
 //! - [`segments`]: what memberships are, and that nothing but data and SQL decides them
 //! - [`naive`]: segments against a loop over the same events
+//! - [`bitmaps`]: the SQL functions over bitmaps and segments
 //! - [`explain`]: what a segment is made of, and why a profile is in it
 //! - [`fuzz`]: random segments, compiled and not
 //! - [`crash`]: killed writers, writers at the same time
@@ -16,13 +20,17 @@
 //! - [`support`]: a project, and running the binary in it
 
 mod bad_input;
+mod bitmaps;
 mod crash;
 mod explain;
 mod fuzz;
 mod golden;
+mod import;
 mod ingest;
+mod insight;
 mod journey;
 mod naive;
 mod segments;
+mod sets;
 mod support;
 mod tidy;

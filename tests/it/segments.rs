@@ -334,7 +334,7 @@ fn built_bits(project: &Project, threads: usize) -> BTreeMap<String, Vec<u8>> {
             let request = ExportRequest {
                 name: segment.name.clone(),
                 to: to.clone(),
-                format: ExportFormat::Roaring,
+                format: ExportFormat::ROARING,
                 ids: Ids::Profile,
             };
             let exported = engine.export(&request).await.expect("exported");

@@ -32,13 +32,14 @@ const FACES: u32 = 10;
 const FACE_MAY: [&str; 3] = ["engine", "model", "error"];
 
 /// Crates that are named behind one door only.
-const DOORS: [(&str, &[&str]); 11] = [
+const DOORS: [(&str, &[&str]); 12] = [
     ("roaring", &["membership"]),
     ("datafusion", &["query"]),
     ("deltalake", &["store", "source"]),
     ("parquet", &["store", "source"]),
     ("ballista", &["cluster"]),
     ("axum", &["server"]),
+    ("plotters", &["insight"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),

@@ -37,36 +37,49 @@ pub(super) struct Extent {
 pub(super) struct Bucket {
     /// The high half of its ids.
     pub(super) key: u32,
-    /// Its low halves.
-    pub(super) low: Extent,
     /// Where its 32-bit bitmap lies.
     pub(super) range: Range<usize>,
-}
-
-impl Bucket {
-    /// The largest id.
-    pub(super) fn max(&self) -> u64 {
-        (u64::from(self.key) << 32) | u64::from(self.low.max.unwrap_or(0))
-    }
 }
 
 /// Bytes and the place that was reached in them.
 pub(super) struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// What the bytes should be, for messages.
+    what: &'static str,
     /// The container that is being walked, for messages.
     container: Option<usize>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, container: None }
+        Self::named(bytes, "a roaring bitmap")
+    }
+
+    /// A reader whose messages say that the bytes are not `what`.
+    pub(super) fn named(bytes: &'a [u8], what: &'static str) -> Self {
+        Self { bytes, at: 0, what, container: None }
+    }
+
+    /// All bytes, also those that were read.
+    pub(super) fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The place that was reached.
+    pub(super) fn position(&self) -> usize {
+        self.at
+    }
+
+    /// How many bytes are left.
+    pub(super) fn left(&self) -> usize {
+        self.bytes.len() - self.at
     }
 
     /// # Errors
     /// Where bytes are left.
     pub(super) fn finish(&self) -> Result<()> {
-        match self.bytes.len() - self.at {
+        match self.left() {
             0 => Ok(()),
             left => Err(self.wrong(format!("{left} bytes follow its end"))),
         }
@@ -81,20 +94,19 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    fn array<const N: usize>(&mut self, what: &str) -> Result<[u8; N]> {
+    pub(super) fn array<const N: usize>(&mut self, what: &str) -> Result<[u8; N]> {
         Ok(self.take(N, what)?.try_into().expect("as many bytes as were taken"))
     }
 
-    fn wrong(&self, what: impl std::fmt::Display) -> Error {
+    pub(super) fn wrong(&self, what: impl std::fmt::Display) -> Error {
         let place = self.container.map_or(String::new(), |i| format!("container {i}: "));
-        Error::data(format!("not a roaring bitmap: {place}{what} (byte {})", self.at))
+        Error::data(format!("not {}: {place}{what} (byte {})", self.what, self.at))
     }
 }
 
-/// Walks a 64-bit bitmap; buckets without members are left out.
-pub(super) fn buckets(reader: &mut Reader<'_>) -> Result<Vec<Bucket>> {
-    let count = u64::from_le_bytes(reader.array("the number of buckets")?);
-    let left = (reader.bytes.len() - reader.at) as u64;
+/// Walks `count` buckets of a 64-bit set; those without members are left out.
+pub(super) fn buckets(reader: &mut Reader<'_>, count: u64) -> Result<Vec<Bucket>> {
+    let left = reader.left() as u64;
     if count > left / BUCKET_BYTES_MIN {
         return Err(reader.wrong(format!("{count} buckets announced, {left} bytes are left")));
     }
@@ -108,7 +120,7 @@ pub(super) fn buckets(reader: &mut Reader<'_>) -> Result<Vec<Bucket>> {
         let start = reader.at;
         let low = bitmap(reader)?;
         if low.members > 0 {
-            buckets.push(Bucket { key, low, range: start..reader.at });
+            buckets.push(Bucket { key, range: start..reader.at });
         }
     }
     Ok(buckets)

@@ -9,10 +9,11 @@ use super::check::Extent;
 use super::*;
 use crate::error::ErrorKind;
 use crate::membership::set::tests::{any_set, members};
+use crate::model::ProfileId;
 
 const FORMATS: [Format; 2] = [Format::Roaring, Format::Roaring64];
 
-fn bytes_of(hex: &str) -> Vec<u8> {
+pub(super) fn bytes_of(hex: &str) -> Vec<u8> {
     let digits: Vec<char> = hex.chars().filter(|c| !c.is_whitespace()).collect();
     let byte = |pair: &[char]| u8::from_str_radix(&pair.iter().collect::<String>(), 16);
     digits.chunks(2).map(|pair| byte(pair).expect("hex")).collect()
@@ -148,7 +149,7 @@ fn every_cut_is_refused() {
 }
 
 /// The folder of vectors beside the project, or beside its worktree.
-fn vectors() -> Option<PathBuf> {
+pub(super) fn vectors() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let candidates = ["../shared/formats", "../../shared/formats"];
     candidates.iter().map(|path| root.join(path)).find(|path| path.is_dir())
@@ -192,15 +193,20 @@ fn walk(bytes: &[u8], format: Format) -> (u64, Option<u64>, Option<u64>) {
         let Extent { members, min, max } = check::bitmap(&mut reader).expect("a bitmap");
         return (members, min.map(u64::from), max.map(u64::from));
     }
-    let buckets = check::buckets(&mut reader).expect("buckets");
-    let min =
-        buckets.first().and_then(|b| b.low.min.map(|low| u64::from(b.key) << 32 | u64::from(low)));
-    (buckets.iter().map(|b| b.low.members).sum(), min, buckets.last().map(check::Bucket::max))
+    let count = u64::from_le_bytes(reader.array("count").expect("a count"));
+    let buckets = check::buckets(&mut reader, count).expect("buckets");
+    let low = |b: &check::Bucket| {
+        check::bitmap(&mut Reader::new(&bytes[b.range.clone()])).expect("a bitmap")
+    };
+    let wide = |key: u32, low: u32| u64::from(key) << 32 | u64::from(low);
+    let min = buckets.first().and_then(|b| low(b).min.map(|min| wide(b.key, min)));
+    let max = buckets.last().and_then(|b| low(b).max.map(|max| wide(b.key, max)));
+    (buckets.iter().map(|b| low(b).members).sum(), min, max)
 }
 
 /// Something done to bytes by a bad disk or a bad mind.
 #[derive(Debug, Clone)]
-enum Damage {
+pub(super) enum Damage {
     Set(u8),
     Flip(u8),
     Cut,
@@ -208,7 +214,7 @@ enum Damage {
     Repeat,
 }
 
-fn any_damage() -> impl Strategy<Value = Damage> {
+pub(super) fn any_damage() -> impl Strategy<Value = Damage> {
     prop_oneof![
         any::<u8>().prop_map(Damage::Set),
         (0..8_u8).prop_map(|bit| Damage::Flip(1 << bit)),
@@ -218,7 +224,7 @@ fn any_damage() -> impl Strategy<Value = Damage> {
     ]
 }
 
-fn damaged(mut bytes: Vec<u8>, damage: Vec<(prop::sample::Index, Damage)>) -> Vec<u8> {
+pub(super) fn damaged(mut bytes: Vec<u8>, damage: Vec<(prop::sample::Index, Damage)>) -> Vec<u8> {
     for (at, damage) in damage {
         if bytes.is_empty() {
             break;

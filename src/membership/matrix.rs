@@ -1,0 +1,243 @@
+//! How many members every two of many sets have in common, in one go.
+//!
+//! Ids are taken in blocks of 65,536, as roaring's containers are. Within a block a set with many
+//! members is a row of bits, and such are counted by words, 16 pairs at a time ([`super::kernel`]);
+//! of a set with few each member is looked up in the other. So a set costs what it has in it, not
+//! what it could have. Blocks are counted side by side on several threads.
+
+use std::num::NonZeroUsize;
+
+use rayon::prelude::*;
+
+use super::kernel::{Block, Counts, Kernel, TILE};
+use super::prepared::{Part, Prepared};
+use super::set::Membership;
+use crate::error::{Error, Result};
+
+/// Up to so many members in a block each is looked up: that takes as long as two blocks of a tile,
+/// which stay in the first cache (60 ns, on the EPYC of docs/performance.md).
+const FEW: u32 = 96;
+
+/// The sizes of all pairwise intersections of some sets; of each set with itself, its own size.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intersections {
+    sets: usize,
+    /// Row by row.
+    counts: Vec<u64>,
+}
+
+impl Intersections {
+    fn new(sets: usize) -> Self {
+        Self { sets, counts: vec![0; sets * sets] }
+    }
+
+    /// How many sets there are.
+    pub fn len(&self) -> usize {
+        self.sets
+    }
+
+    /// Whether there are no sets.
+    pub fn is_empty(&self) -> bool {
+        self.sets == 0
+    }
+
+    /// How many members the sets at `a` and `b` have in common; both are below [`Self::len`].
+    pub fn get(&self, a: usize, b: usize) -> u64 {
+        self.counts[a * self.sets + b]
+    }
+
+    /// The rows, one a set.
+    pub fn rows(&self) -> impl Iterator<Item = &[u64]> {
+        self.counts.chunks(self.sets.max(1))
+    }
+
+    /// Adds to the pair of `a` and `b`, which is kept in the order of the two.
+    fn add(&mut self, a: usize, b: usize, count: u64) {
+        let (low, high) = (a.min(b), a.max(b));
+        self.counts[low * self.sets + high] += count;
+    }
+
+    fn plus(mut self, other: &Self) -> Self {
+        self.counts.iter_mut().zip(&other.counts).for_each(|(mine, theirs)| *mine += theirs);
+        self
+    }
+
+    /// Fills the lower triangle with the upper one.
+    fn mirror(mut self) -> Self {
+        for a in 0..self.sets {
+            for b in 0..a {
+                self.counts[a * self.sets + b] = self.counts[b * self.sets + a];
+            }
+        }
+        self
+    }
+}
+
+/// The intersections of every two of `sets`, on up to `threads` threads.
+///
+/// # Errors
+/// Where the system gives no threads.
+///
+/// ```
+/// use std::num::NonZeroUsize;
+/// use throng::membership::{Membership, matrix};
+/// use throng::model::ProfileId;
+///
+/// let set = |ids: &[u32]| ids.iter().filter_map(|&id| ProfileId::new(id)).collect::<Membership>();
+/// let (buyers, readers) = (set(&[1, 2, 3]), set(&[3, 4]));
+/// let counts = matrix::intersections(&[&buyers, &readers], NonZeroUsize::MIN)?;
+/// assert_eq!((counts.get(0, 0), counts.get(0, 1), counts.get(1, 1)), (3, 1, 2));
+/// # Ok::<(), throng::error::Error>(())
+/// ```
+pub fn intersections(sets: &[&Membership], threads: NonZeroUsize) -> Result<Intersections> {
+    let pool = pool(threads)?;
+    Ok(pool.install(|| {
+        let prepared: Vec<Prepared> =
+            sets.par_iter().map_init(Vec::new, |buffer, set| Prepared::with(set, buffer)).collect();
+        with(Kernel::detect(), &prepared)
+    }))
+}
+
+/// The intersections of every two sets that are prepared already, as [`intersections`].
+///
+/// # Errors
+/// Where the system gives no threads.
+pub fn intersections_of(sets: &[Prepared], threads: NonZeroUsize) -> Result<Intersections> {
+    Ok(pool(threads)?.install(|| with(Kernel::detect(), sets)))
+}
+
+fn pool(threads: NonZeroUsize) -> Result<rayon::ThreadPool> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads.get())
+        .build()
+        .map_err(|e| Error::unavailable(format!("no threads to count with: {e}")))
+}
+
+/// The same by two sets at a time, as the crate of bitmaps counts them.
+pub fn intersections_by_pairs(sets: &[&Membership]) -> Intersections {
+    let mut counts = Intersections::new(sets.len());
+    for (a, left) in sets.iter().enumerate() {
+        for (b, right) in sets.iter().enumerate().skip(a) {
+            counts.add(a, b, left.and_len(right));
+        }
+    }
+    counts.mirror()
+}
+
+fn with(kernel: Kernel, sets: &[Prepared]) -> Intersections {
+    let none = || Intersections::new(sets.len());
+    let counts = blocks(sets)
+        .par_iter()
+        .fold(none, |mut counts, parts| {
+            count(kernel, parts, &mut counts);
+            counts
+        })
+        .reduce_with(|a, b| a.plus(&b));
+    counts.unwrap_or_else(none).mirror()
+}
+
+/// The parts of all sets in each block that any has members in, each with its set.
+fn blocks(sets: &[Prepared]) -> Vec<Vec<(usize, Part<'_>)>> {
+    let mut blocks: Vec<Vec<(usize, Part<'_>)>> = Vec::new();
+    for (set, prepared) in sets.iter().enumerate() {
+        for (block, part) in prepared.parts() {
+            if blocks.len() <= block {
+                blocks.resize_with(block + 1, Vec::new);
+            }
+            blocks[block].push((set, part));
+        }
+    }
+    blocks.retain(|parts| !parts.is_empty());
+    blocks
+}
+
+fn count(kernel: Kernel, parts: &[(usize, Part<'_>)], counts: &mut Intersections) {
+    for (set, part) in parts {
+        counts.add(*set, *set, u64::from(part.members));
+    }
+    let (few, many): (Vec<_>, Vec<_>) = parts.iter().partition(|(_, part)| part.members <= FEW);
+    for (place, (set, part)) in few.iter().enumerate() {
+        for (other, others) in few[place + 1..].iter().chain(&many) {
+            counts.add(*set, *other, part.and_len(*others, kernel));
+        }
+    }
+    let many: Vec<(usize, &Block)> =
+        many.iter().filter_map(|(set, part)| Some((*set, part.bits?))).collect();
+    for row in (0..many.len()).step_by(TILE) {
+        for column in (row..many.len()).step_by(TILE) {
+            let tile = |from: usize| -> [&Block; TILE] {
+                std::array::from_fn(|i| many.get(from + i).map_or(&EMPTY, |(_, bits)| *bits))
+            };
+            let found = kernel.tile(tile(row), tile(column));
+            add_tile(&many, (row, column), &found, counts);
+        }
+    }
+}
+
+fn add_tile(
+    many: &[(usize, &Block)],
+    (row, column): (usize, usize),
+    found: &Counts,
+    counts: &mut Intersections,
+) {
+    for (i, found) in found.iter().enumerate() {
+        for (j, found) in found.iter().enumerate() {
+            let (a, b) = (row + i, column + j);
+            // A tile on the diagonal has each pair twice, and sets with themselves.
+            if a < b && b < many.len() {
+                counts.add(many[a].0, many[b].0, *found);
+            }
+        }
+    }
+}
+
+/// What stands for the blocks that a tile at the edge does not have.
+static EMPTY: Block = Block::EMPTY;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::membership::set::tests::{any_set, members};
+    use crate::membership::wire::{Format, decode, encode};
+
+    const TWO: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
+
+    #[test]
+    fn no_sets_have_no_intersections() {
+        let none = intersections(&[], TWO).expect("threads");
+        assert!(none.is_empty() && none.rows().next().is_none());
+    }
+
+    #[test]
+    fn empty_sets_have_nothing_in_common() {
+        let (empty, one) = (members([]), members([7]));
+        let counts = intersections(&[&empty, &one, &empty], TWO).expect("threads");
+        let rows: Vec<&[u64]> = counts.rows().collect();
+        assert_eq!(rows, [[0, 0, 0], [0, 1, 0], [0, 0, 0]]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn all_pairs_at_once_are_the_pairs_one_by_one(
+            sets in proptest::collection::vec((any_set(), any::<bool>()), 0..14),
+        ) {
+            let stored = |set: Membership| decode(&encode(&set, Format::Roaring), Format::Roaring);
+            let sets: Vec<Membership> = sets
+                .into_iter()
+                .map(|(set, with_runs)| {
+                    let set = members(set);
+                    if with_runs { stored(set).expect("own bytes") } else { set }
+                })
+                .collect();
+            let sets: Vec<&Membership> = sets.iter().collect();
+            let expected = intersections_by_pairs(&sets);
+            prop_assert_eq!(&intersections(&sets, TWO)?, &expected);
+            let prepared: Vec<Prepared> = sets.iter().map(|set| Prepared::new(set)).collect();
+            prop_assert_eq!(&with(Kernel::plain(), &prepared), &expected);
+        }
+    }
+}
