@@ -40,6 +40,7 @@ pub mod engine;
 pub mod error;
 pub mod identity;
 pub mod ingest;
+pub mod lookalike;
 pub mod membership;
 pub mod model;
 pub mod project;

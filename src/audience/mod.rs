@@ -6,11 +6,13 @@
 //! - [`catalog`]: the last state of every segment, and its membership
 //! - [`build`]: evaluates the selected segments, in order, and commits
 //! - [`history`]: what past builds made of a segment
+//! - [`keep`]: a membership that was found by other means than SQL becomes a segment
 //! - [`rows`]: memberships and build results as rows of their tables
 
 pub mod build;
 pub mod catalog;
 pub mod history;
+pub mod keep;
 pub mod rows;
 
 pub use build::{Build, BuildRequest, BuiltSegment};

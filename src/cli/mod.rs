@@ -7,7 +7,7 @@
 //! - [`output`]: tables, JSON, CSV, numbers for people, errors
 //! - [`progress`]: bars on a terminal, nothing in a pipe
 //! - one file a verb: `init`, `demo`, `generate`, `ingest`, `build`, `ls`, `show`, `count`, `query`,
-//!   `history`, `status`, `test`, `export`, `optimize`, `vacuum`, `completions`, `man`
+//!   `history`, `lookalike`, `status`, `test`, `export`, `optimize`, `vacuum`, `completions`, `man`
 
 #![expect(clippy::doc_markdown, reason = "doc comments of arguments are help texts")]
 
@@ -24,6 +24,7 @@ mod generate;
 mod history;
 mod ingest;
 mod init;
+mod lookalike;
 mod ls;
 mod man;
 mod optimize;
@@ -115,6 +116,7 @@ async fn dispatch(cli: Cli, output: &mut Output) -> Result<Outcome> {
         Verb::Count(args) => count::run(&args, global, output).await,
         Verb::Query(args) => query::run(&args, global, output).await,
         Verb::History(args) => history::run(&args, global, output).await,
+        Verb::Lookalike(args) => lookalike::run(&args, global, output).await,
         Verb::Export(args) => export::run(&args, global, output).await,
         Verb::Test(args) => test::run(&args, global, output).await,
         Verb::Optimize(args) => optimize::run(&args, global, output).await,

@@ -31,7 +31,9 @@ pub(super) async fn run(args: &ShowArgs, global: &Global, output: &mut Output) -
 
 fn text(shown: &Shown) -> String {
     let listing = &shown.listing;
-    let mut out = format!("{}  ({})\n", listing.name, shown.file);
+    // A segment that no SQL defines has neither file nor text.
+    let place = if shown.file.is_empty() { &listing.status } else { &shown.file };
+    let mut out = format!("{}  ({place})\n", listing.name);
     let mut line = |what: &str, value: String| {
         if !value.is_empty() {
             let _infallible = writeln!(out, "  {what:<12} {value}");
@@ -49,6 +51,8 @@ fn text(shown: &Shown) -> String {
     let reads: Vec<String> = shown.leaves.iter().flat_map(|leaf| leaf.reads.clone()).collect();
     line("reads", reads.join(", "));
     line("error", shown.error.clone().unwrap_or_default());
-    let _infallible = write!(out, "\n{}\n", shown.sql.trim_end());
+    if !shown.sql.is_empty() {
+        let _infallible = write!(out, "\n{}\n", shown.sql.trim_end());
+    }
     out
 }

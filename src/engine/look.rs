@@ -113,7 +113,11 @@ impl Engine {
     /// Where the store cannot be read; without a store every segment is unbuilt.
     pub async fn list(&self) -> Result<Vec<Listing>> {
         let catalog = self.catalog().await?;
-        Ok(self.project.segments.iter().map(|file| listing(file, &catalog)).collect())
+        let files = self.project.segments.iter().map(|file| listing(file, &catalog));
+        let mut all: Vec<Listing> = files.collect();
+        all.extend(self.lookalike_listings(&catalog).await?);
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(all)
     }
 
     /// The segment called `name`, whole.
@@ -121,12 +125,16 @@ impl Engine {
     /// # Errors
     /// Where there is none.
     pub async fn show(&self, name: &str) -> Result<Shown> {
-        let file = self.project.segment(name)?;
         let catalog = self.catalog().await?;
         let session = Session::new(self.limits, self.now)?;
         let parsed: Vec<Parsed> =
             self.project.segments.iter().filter_map(|f| Parsed::new(&session, f).ok()).collect();
         let graph = Graph::new(&parsed, []);
+        if let Some(mut shown) = self.lookalike_shown(&catalog, name).await? {
+            shown.dependants = graph.needed_by(name).map(str::to_owned).collect();
+            return Ok(shown);
+        }
+        let file = self.project.segment(name)?;
         let own = parsed.iter().find(|p| p.name() == &file.name);
         let reads = own.map(|p| {
             let segments = p.segments.iter().map(|s| format!("segments.{s}"));
@@ -164,6 +172,10 @@ impl Engine {
     pub async fn count(&self, what: &str, as_of: Option<AsOf>) -> Result<u64> {
         let as_of = self.as_of(as_of)?;
         if !what.trim().contains(char::is_whitespace) {
+            let catalog = self.catalog().await?;
+            if let Some(state) = self.lookalikes(&catalog).find(|s| s.segment == what.trim()) {
+                return Ok(state.members.unwrap_or(0));
+            }
             let file = self.project.segment(what.trim())?;
             let session = self.session_for(&file.text, Some(&file.path), as_of).await?;
             let parsed = Parsed::new(&session, file)?;

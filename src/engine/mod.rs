@@ -8,6 +8,7 @@
 //! - [`ingest`]: sources into the store
 //! - [`build`]: segments into memberships
 //! - [`look`]: lists, counts, queries, history, status
+//! - [`lookalike`]: the profiles most like a seed
 //! - [`tests`]: the project's data tests
 //! - [`export`]: memberships out of the store
 //! - [`care`]: optimize and vacuum
@@ -19,6 +20,7 @@ pub mod demo;
 pub mod export;
 pub mod ingest;
 pub mod look;
+pub mod lookalike;
 pub mod open;
 pub mod tests;
 
@@ -34,6 +36,8 @@ pub use build::{BuildOptions, BuildReport};
 pub use demo::{DemoOptions, DemoReport, Stage};
 pub use export::ExportRequest;
 pub use ingest::DirectSource;
+pub use crate::lookalike::{Explanation, Reach, Size};
 pub use look::{Listing, Shown, StatusReport, TableStatus};
+pub use lookalike::{LookalikeOptions, LookalikeReport};
 pub use open::{Engine, EngineOptions};
 pub use tests::TestOutcome;
