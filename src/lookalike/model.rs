@@ -73,7 +73,7 @@ impl Model {
         steps: Steps,
     ) -> Self {
         let weights = PART_NAMES.iter().zip(blend.weights);
-        lineage.weights = weights.map(|(name, weight)| ((*name).to_owned(), weight)).collect();
+        lineage.weights = weights.map(|(name, weight)| ((*name).to_owned(), f64::from(weight))).collect();
         Self {
             format: FORMAT,
             engine: concat!("throng/", env!("CARGO_PKG_VERSION")).to_owned(),
