@@ -93,7 +93,7 @@ pub enum Verb {
     /// Show what past builds made of a segment
     History(super::history::HistoryArgs),
     /// Find the profiles most like those of a segment
-    Lookalike(super::lookalike::LookalikeArgs),
+    Lookalike(Box<super::lookalike::LookalikeArgs>),
     /// Write a segment's members to a file: ids, or a bitmap
     Export(super::export::ExportArgs),
     /// Run sql/tests: queries that must return no rows

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::engine::{Explanation, LookalikeOptions, LookalikeReport, Reach, Size};
+use crate::engine::{Explanation, LookalikeOptions, LookalikeReport, Reach, Report, Size};
 use crate::error::Result;
 
 use super::Outcome;
@@ -175,7 +175,31 @@ fn text(report: &LookalikeReport) -> String {
             stability.overlap_share * 100.0
         );
     }
-    reach(&mut out, &found.reach);
+    details(&mut out, found);
+    if let Some(explanation) = &report.explanation {
+        why(&mut out, explanation);
+    }
+    out.push('\n');
+    if let Some(kept) = &found.audience {
+        let _infallible = writeln!(
+            out,
+            "{}: build {}, {} members, +{} -{}",
+            kept.name,
+            kept.build,
+            count(found.size),
+            count(kept.entered),
+            count(kept.exited)
+        );
+    }
+    for file in &report.files {
+        let _infallible = writeln!(out, "wrote {}", file.display());
+    }
+    let _infallible = writeln!(out, "done in {}", duration(found.elapsed_ms));
+    out
+}
+
+fn details(out: &mut String, found: &Report) {
+    reach(out, &found.reach);
     out.push_str("\nWhat sets the seed apart\n");
     for factor in found.top_features.iter().take(8) {
         let _infallible = writeln!(out, "  {}", factor.reason);
@@ -197,26 +221,6 @@ fn text(report: &LookalikeReport) -> String {
             let _infallible = writeln!(out, "  {}: {}", column.column, column.why);
         }
     }
-    if let Some(explanation) = &report.explanation {
-        why(&mut out, explanation);
-    }
-    out.push('\n');
-    if let Some(kept) = &found.audience {
-        let _infallible = writeln!(
-            out,
-            "{}: build {}, {} members, +{} -{}",
-            kept.name,
-            kept.build,
-            count(found.size),
-            count(kept.entered),
-            count(kept.exited)
-        );
-    }
-    for file in &report.files {
-        let _infallible = writeln!(out, "wrote {}", file.display());
-    }
-    let _infallible = writeln!(out, "done in {}", duration(found.elapsed_ms));
-    out
 }
 
 fn reach(out: &mut String, reach: &[Reach]) {
@@ -251,10 +255,7 @@ fn why(out: &mut String, explanation: &Explanation) {
         } else {
             String::new()
         };
-        let _infallible = writeln!(
-            out,
-            "  {:+.2}  {} is {}{seed}",
-            part.contribution, part.feature, part.value
-        );
+        let _infallible =
+            writeln!(out, "  {:+.2}  {} is {}{seed}", part.contribution, part.feature, part.value);
     }
 }

@@ -171,7 +171,8 @@ impl Engine {
         let queries = Queries::choose(session, &self.project.features, &options.features).await?;
         let model = options.model.as_deref().map(Model::read).transpose()?.map(Box::new);
         let mut wanted = options.sensitive.clone();
-        let chosen = self.project.features.iter().filter(|f| queries.names().any(|n| n == f.name.as_str()));
+        let chosen =
+            self.project.features.iter().filter(|f| queries.names().any(|n| n == f.name.as_str()));
         wanted.extend(sensitive(chosen));
         wanted.sort_unstable();
         wanted.dedup();
@@ -207,7 +208,12 @@ impl Engine {
         })
     }
 
-    async fn members(&self, catalog: &Catalog, session: &Session, name: &str) -> Result<Membership> {
+    async fn members(
+        &self,
+        catalog: &Catalog,
+        session: &Session,
+        name: &str,
+    ) -> Result<Membership> {
         let mut found = catalog.memberships(session, [name]).await?;
         if let Some(membership) = found.remove(name) {
             return Ok(membership);
@@ -268,7 +274,10 @@ impl Engine {
     }
 
     /// The audiences of look-alikes, without those whose name a file of SQL has taken.
-    pub(super) fn lookalikes<'a>(&'a self, catalog: &'a Catalog) -> impl Iterator<Item = &'a State> {
+    pub(super) fn lookalikes<'a>(
+        &'a self,
+        catalog: &'a Catalog,
+    ) -> impl Iterator<Item = &'a State> {
         let has_file = |name: &str| self.project.segments.iter().any(|s| s.name.as_str() == name);
         catalog.iter().filter(move |s| is_lookalike(s) && !has_file(&s.segment))
     }
@@ -294,7 +303,8 @@ impl Engine {
         };
         let model = self.model_of(state).await?;
         let lineage = model.as_ref().map(|model| &model.lineage);
-        let needs = lineage.map(|l| std::iter::once(&l.seed).chain(&l.negatives).cloned().collect());
+        let needs =
+            lineage.map(|l| std::iter::once(&l.seed).chain(&l.negatives).cloned().collect());
         let reads = lineage.map(|l| l.features.clone()).unwrap_or_default();
         Ok(Some(Shown {
             listing: listing(state, model.as_ref()),
@@ -349,9 +359,10 @@ async fn profile(session: &Session, who: &str) -> Result<ProfileId> {
             quoted(value.trim())
         );
         let mask = session.plan(&sql, None).await?.ids()?.mask().await?;
-        return mask.to_membership().min().ok_or_else(|| {
-            Error::input(format!("no profile has the {namespace} \"{value}\""))
-        });
+        return mask
+            .to_membership()
+            .min()
+            .ok_or_else(|| Error::input(format!("no profile has the {namespace} \"{value}\"")));
     }
     who.trim().parse().ok().and_then(ProfileId::new).ok_or_else(|| {
         Error::input(format!("\"{who}\" is no profile"))

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::encode::{Encoded, Encoder, Kind};
-use super::linear::{Design, Line, fit_path};
+use super::linear::Line;
 
 /// Training rows that a word or a missing value must have to get a weight of its own.
 const TERM_ROWS: usize = 8;
@@ -113,19 +113,6 @@ impl Terms {
         }
         model
     }
-
-    /// A model for each penalty of `path`, learnt from a design of these columns.
-    pub(crate) fn fit(
-        &self,
-        encoder: &Encoder,
-        design: &Design<'_>,
-        path: &[f64],
-        gram: &[f64],
-        gram_share: f64,
-    ) -> Vec<Additive> {
-        let lines = fit_path(design, path, gram, gram_share);
-        lines.iter().map(|line| self.model(encoder, line)).collect()
-    }
 }
 
 impl Additive {
@@ -144,11 +131,7 @@ impl Additive {
     }
 
     /// The margin of one profile: `bin` and `number` tell its features.
-    pub(crate) fn margin(
-        &self,
-        bin: impl Fn(usize) -> u8,
-        number: impl Fn(usize) -> f32,
-    ) -> f32 {
+    pub(crate) fn margin(&self, bin: impl Fn(usize) -> u8, number: impl Fn(usize) -> f32) -> f32 {
         let mut margin = self.intercept;
         for (at, (&slope, table)) in self.slopes.iter().zip(&self.tables).enumerate() {
             if slope != 0.0 {

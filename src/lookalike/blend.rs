@@ -108,7 +108,8 @@ mod tests {
     #[test]
     fn the_better_part_counts_more_and_a_constant_one_nothing() {
         let seeds: Vec<bool> = (0..1_000).map(|i| i % 10 == 0).collect();
-        let good: Vec<f32> = (0..1_000).map(|i| if i % 10 == 0 { 5.0 } else { (i % 7) as f32 }).collect();
+        let good: Vec<f32> =
+            (0..1_000).map(|i| if i % 10 == 0 { 5.0 } else { (i % 7) as f32 }).collect();
         let poor: Vec<f32> = (0..1_000).map(|i| (i % 13) as f32).collect();
         let (blend, aucs) = Blend::learn([&good, &poor, &[7.0; 1_000]], &seeds, 10);
         assert!(aucs[0] > aucs[1]);

@@ -176,9 +176,9 @@ impl Work {
             gains.resize(bins - 1, 0.0);
             for leaf in 0..leaves {
                 let sums = &self.sums[leaf * stride + offsets[at]..][..bins];
-                let total = sums.iter().fold([0.0_f64; 2], |t, s| {
-                    [t[0] + f64::from(s[0]), t[1] + f64::from(s[1])]
-                });
+                let total = sums
+                    .iter()
+                    .fold([0.0_f64; 2], |t, s| [t[0] + f64::from(s[0]), t[1] + f64::from(s[1])]);
                 let whole = score(total[0], total[1]);
                 let mut left = [0.0_f64; 2];
                 for (gain, sum) in gains.iter_mut().zip(sums) {

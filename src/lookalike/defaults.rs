@@ -17,8 +17,11 @@ const EVENTS_MAX: usize = 12;
 /// Columns of events that get sums, or counts of words.
 const COLUMNS_MAX: usize = 6;
 
-/// Words of a column that get a count each; a column with more different words is one of items.
+/// Words of a column that get a count each, the most frequent first.
 const WORDS_MAX: usize = 12;
+
+/// Words up to which a column is one of words and not of items.
+const WORDS_FEW: i64 = 24;
 
 /// Items that a column may have; more are numbers of sessions or messages, which nobody shares.
 const ITEMS_MAX: i64 = 100_000;
@@ -26,71 +29,39 @@ const ITEMS_MAX: i64 = 100_000;
 /// Days of the windows that activity is counted in.
 const WINDOW_DAYS: [u32; 3] = [30, 90, 365];
 
+fn query(name: &str, sql: String, items: bool) -> FeatureQuery {
+    FeatureQuery { name: name.to_owned(), sql, file: None, items }
+}
+
 /// The queries, over the tables that `session` has.
 ///
 /// # Errors
 /// Where the tables cannot be read.
 pub(crate) async fn queries(session: &Session) -> Result<Vec<FeatureQuery>> {
-    let query = |name: &str, sql: String, items| FeatureQuery {
-        name: name.to_owned(),
-        sql,
-        file: None,
-        items,
-    };
     let mut found = vec![query("attributes", "SELECT * FROM profiles".to_owned(), false)];
-    let plan = session.plan("SELECT * FROM events", None).await?;
-    let events = words(session, &top("event", EVENTS_MAX)).await?;
+    let events = words(session, &top(EVENT, EVENTS_MAX)).await?;
     if events.is_empty() {
         return Ok(found);
     }
     let mut columns = activity();
-    for event in &events {
-        columns.push(format!(
-            "count(*) FILTER (WHERE event = {}) AS {}",
-            text(event),
-            name(&format!("{event}_events"))
-        ));
-        columns.push(format!(
-            "date_part('epoch', now() - max(ts) FILTER (WHERE event = {})) / 86400.0 AS {}",
-            text(event),
-            name(&format!("days_since_{event}"))
-        ));
-    }
+    columns.extend(events.iter().flat_map(|event| by_event(event)));
+    let plan = session.plan("SELECT * FROM events", None).await?;
     let (mut numbers, mut wordy) = (0, 0);
     for field in plan.schema().fields() {
         let column = field.name().as_str();
         if [PROFILE_ID, EVENT, TS].contains(&column) {
             continue;
         }
-        let quoted = name(column);
         match field.data_type() {
             t if t.is_numeric() && numbers < COLUMNS_MAX => {
                 numbers += 1;
                 columns.extend(sums(column));
             }
             DataType::Utf8 | DataType::Utf8View if wordy < COLUMNS_MAX => {
-                let distinct = number(session, &format!("SELECT approx_distinct({quoted}) FROM events")).await?;
-                if (2..=WORDS_MAX as i64 * 2).contains(&distinct) {
-                    wordy += 1;
-                    for word in words(session, &top(column, WORDS_MAX)).await? {
-                        columns.push(format!(
-                            "count(*) FILTER (WHERE {quoted} = {}) AS {}",
-                            text(&word),
-                            name(&format!("{column}_{word}"))
-                        ));
-                    }
-                } else if (2..=ITEMS_MAX).contains(&distinct) {
-                    wordy += 1;
-                    found.push(query(
-                        &format!("items of {column}"),
-                        format!(
-                            "SELECT profile_id, {} || {quoted} AS item, count(*) AS n FROM events \
-                             WHERE ts <= now() AND {quoted} IS NOT NULL GROUP BY profile_id, {quoted}",
-                            text(&format!("{column} "))
-                        ),
-                        true,
-                    ));
-                }
+                wordy += 1;
+                let (own, items) = by_word(session, column).await?;
+                columns.extend(own);
+                found.extend(items);
             }
             _ => {}
         }
@@ -101,6 +72,42 @@ pub(crate) async fn queries(session: &Session) -> Result<Vec<FeatureQuery>> {
     );
     found.push(query("activity", sql, false));
     Ok(found)
+}
+
+/// How often, and how long ago, somebody did `event`.
+fn by_event(event: &str) -> [String; 2] {
+    let (word, counted) = (text(event), name(&format!("{event}_events")));
+    let since = name(&format!("days_since_{event}"));
+    [
+        format!("count(*) FILTER (WHERE event = {word}) AS {counted}"),
+        format!(
+            "date_part('epoch', now() - max(ts) FILTER (WHERE event = {word})) / 86400.0 AS {since}"
+        ),
+    ]
+}
+
+/// A count for each word of a column that has few, and a query of items for one that has many.
+async fn by_word(session: &Session, column: &str) -> Result<(Vec<String>, Option<FeatureQuery>)> {
+    let quoted = name(column);
+    let sql = format!("SELECT approx_distinct({quoted}) FROM events");
+    let distinct = number(session, &sql).await?;
+    if (2..=WORDS_FEW).contains(&distinct) {
+        let words = words(session, &top(column, WORDS_MAX)).await?;
+        let counted = |word: &String| {
+            let (word, counted) = (text(word), name(&format!("{column}_{word}")));
+            format!("count(*) FILTER (WHERE {quoted} = {word}) AS {counted}")
+        };
+        return Ok((words.iter().map(counted).collect(), None));
+    }
+    if !(2..=ITEMS_MAX).contains(&distinct) {
+        return Ok((Vec::new(), None));
+    }
+    let sql = format!(
+        "SELECT profile_id, {} || {quoted} AS item, count(*) AS n\nFROM events\n\
+         WHERE ts <= now() AND {quoted} IS NOT NULL\nGROUP BY profile_id, {quoted}",
+        text(&format!("{column} "))
+    );
+    Ok((Vec::new(), Some(query(&format!("items of {column}"), sql, true))))
 }
 
 /// Recency, frequency, tenure, gaps, windows, weekends.

@@ -343,8 +343,10 @@ mod tests {
         assert_eq!(kind, Kind::Word { labels: vec!["c".into(), "b".into(), "a".into()] });
         let feature = Feature { name: "w".into(), kind };
         let strangers = vec!["zzz".to_owned(), "b".to_owned()];
-        let column =
-            Column { name: "w".into(), values: Values::Words { codes: vec![1, 2, 0], labels: strangers } };
+        let column = Column {
+            name: "w".into(),
+            values: Values::Words { codes: vec![1, 2, 0], labels: strangers },
+        };
         assert_eq!(encode_column(&feature, column).0, [4, 2, 0]);
     }
 

@@ -66,7 +66,7 @@ impl Groups {
 
     /// How many of each group to take, `size` in all, so that no rate is below four fifths of another:
     /// the rates that plain ranking gives, raised and lowered no more than that takes.
-    fn quotas(&self, candidates: &[u64], plain: &[u64], size: u64) -> Vec<u64> {
+    fn quotas(candidates: &[u64], plain: &[u64], size: u64) -> Vec<u64> {
         let rate = |at: usize| plain[at] as f64 / candidates[at].max(1) as f64;
         let groups = 0..candidates.len();
         let taken = |high: f64| -> f64 {
@@ -78,7 +78,8 @@ impl Groups {
             let middle = f64::midpoint(low, high);
             if taken(middle) < size as f64 { low = middle } else { high = middle }
         }
-        let exact = |at: usize| candidates[at] as f64 * rate(at).clamp(FAIR_RATIO * high, high).min(1.0);
+        let exact =
+            |at: usize| candidates[at] as f64 * rate(at).clamp(FAIR_RATIO * high, high).min(1.0);
         let mut quotas: Vec<u64> = groups.clone().map(|at| exact(at).floor() as u64).collect();
         let mut order: Vec<usize> = groups.collect();
         order.sort_by(|&a, &b| exact(b).fract().total_cmp(&exact(a).fract()).then(a.cmp(&b)));
@@ -117,8 +118,10 @@ impl Selection<'_> {
         let candidates = groups.count(|row| self.roles[row] == Role::Candidate);
         let best = self.best();
         let mut plain = vec![0; groups.names.len()];
-        best.iter().for_each(|row| plain[usize::from(groups.of[*row as usize])] += 1);
-        let quotas = groups.quotas(&candidates, &plain, self.size);
+        for row in best {
+            plain[usize::from(groups.of[row as usize])] += 1;
+        }
+        let quotas = Groups::quotas(&candidates, &plain, self.size);
         let mut rows = Vec::new();
         for (group, &quota) in quotas.iter().enumerate() {
             let candidate = |row: usize| {
@@ -154,7 +157,9 @@ impl Selection<'_> {
         let candidates = groups.count(|row| self.roles[row] == Role::Candidate);
         let seeds = groups.count(|row| self.roles[row] == Role::Seed);
         let mut members = vec![0_u64; groups.names.len()];
-        rows.iter().for_each(|row| members[usize::from(groups.of[*row as usize])] += 1);
+        for row in rows {
+            members[usize::from(groups.of[*row as usize])] += 1;
+        }
         let rate = |at: usize| members[at] as f64 / candidates[at].max(1) as f64;
         let shown: Vec<usize> =
             (0..candidates.len()).filter(|&at| candidates[at] >= BUCKET_MIN).collect();

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type, Schema};
 use serde::Serialize;
@@ -108,13 +108,18 @@ impl Features {
                 || builders.iter().any(|(_, b): &(usize, Builder)| &b.name == field.name())
             {
                 let message = format!("two features are called \"{}\"", field.name());
-                return Err(here(Error::input(message)).with_hint("rename one: ... AS another_name"));
+                return Err(
+                    here(Error::input(message)).with_hint("rename one: ... AS another_name")
+                );
             }
             match Builder::new(field.name(), field.data_type(), layout.len()) {
                 Some(builder) => builders.push((at, builder)),
                 None => self.left_out.push(LeftOut {
                     column: field.name().clone(),
-                    why: format!("its type {} is neither a number, a date nor text", field.data_type()),
+                    why: format!(
+                        "its type {} is neither a number, a date nor text",
+                        field.data_type()
+                    ),
                 }),
             }
         }
@@ -135,7 +140,10 @@ impl Features {
             }
         }
         if strangers > 0 {
-            self.notes.push(format!("{}: {strangers} rows are nobody's and were passed over", query.name));
+            self.notes.push(format!(
+                "{}: {strangers} rows are nobody's and were passed over",
+                query.name
+            ));
         }
         for (_, builder) in builders {
             self.keep(builder, &query.name);
@@ -147,7 +155,10 @@ impl Features {
         if builder.newer as f64 > NEWER_SHARE * builder.valid as f64 {
             self.left_out.push(LeftOut {
                 column: builder.name,
-                why: format!("{} of its {} moments are newer than as_of", builder.newer, builder.valid),
+                why: format!(
+                    "{} of its {} moments are newer than as_of",
+                    builder.newer, builder.valid
+                ),
             });
             return;
         }
@@ -336,7 +347,12 @@ struct Items {
 }
 
 impl Items {
-    async fn read(&mut self, session: &Session, query: &FeatureQuery, layout: &Layout) -> Result<()> {
+    async fn read(
+        &mut self,
+        session: &Session,
+        query: &FeatureQuery,
+        layout: &Layout,
+    ) -> Result<()> {
         let plan = session.plan(&query.sql, query.file.as_deref()).await?;
         let here = |error: Error| placed(error, query);
         let schema = plan.schema();
@@ -346,8 +362,10 @@ impl Items {
             [item] => (item, None),
             [item, count] if schema.field(count).data_type().is_numeric() => (item, Some(count)),
             _ => {
-                return Err(here(Error::input("a query of items returns profile_id, item and, if you like, a count"))
-                    .with_hint("SELECT profile_id, product_id, count(*) FROM events GROUP BY 1, 2"));
+                return Err(here(Error::input(
+                    "a query of items returns profile_id, item and, if you like, a count",
+                ))
+                .with_hint("SELECT profile_id, product_id, count(*) FROM events GROUP BY 1, 2"));
             }
         };
         let mut strangers = 0;
@@ -356,8 +374,9 @@ impl Items {
             let rows = rows_of(&batch, id, layout, &mut strangers)?;
             let words = as_type(batch.column(item), &DataType::Utf8)?;
             let words = words.as_string::<i32>();
-            let counts = count.map(|at| as_type(batch.column(at), &DataType::Float32)).transpose()?;
-            let counts = counts.as_ref().map(|c| c.as_primitive::<Float32Type>());
+            let counts =
+                count.map(|at| as_type(batch.column(at), &DataType::Float32)).transpose()?;
+            let counts = counts.as_ref().map(AsArray::as_primitive::<Float32Type>);
             for (at, row) in rows.iter().enumerate() {
                 let Some(row) = row.filter(|_| words.is_valid(at)) else { continue };
                 let many = counts.map_or(1.0, |c| if c.is_valid(at) { c.value(at) } else { 0.0 });

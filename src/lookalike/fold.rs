@@ -24,7 +24,8 @@ pub(crate) const FEW_SEEDS: usize = 1_000;
 pub(crate) const PARTS: usize = 3;
 
 /// Their names, in order.
-pub(crate) const PART_NAMES: [&str; PARTS] = ["logistic regression", "boosted trees", "bagged trees"];
+pub(crate) const PART_NAMES: [&str; PARTS] =
+    ["logistic regression", "boosted trees", "bagged trees"];
 
 const STREAM: u64 = 0x006c_6f6f_6b61_6c69;
 
@@ -78,11 +79,7 @@ impl FoldModel {
         let placed = |feature| self.reorder.place(feature, bin(feature));
         let boosted: i32 = self.boosted.iter().map(|tree| tree.value(placed)).sum();
         let bagged: i32 = self.bagged.iter().map(|tree| tree.value(placed)).sum();
-        [
-            self.additive.margin(bin, number),
-            boosted as f32 / UNIT,
-            bagged as f32 / UNIT,
-        ]
+        [self.additive.margin(bin, number), boosted as f32 / UNIT, bagged as f32 / UNIT]
     }
 }
 
@@ -97,7 +94,13 @@ struct Block {
 
 impl Block {
     fn new(width: usize) -> Self {
-        Self { width, rows: 0, columns: vec![Vec::new(); width], lines: Vec::new(), sums: Vec::new() }
+        Self {
+            width,
+            rows: 0,
+            columns: vec![Vec::new(); width],
+            lines: Vec::new(),
+            sums: Vec::new(),
+        }
     }
 
     fn fill(&mut self, encoded: &Encoded, reorder: &Reorder, start: usize, rows: usize) {
@@ -119,14 +122,18 @@ impl Block {
         self.sums.clear();
         self.sums.resize(self.rows, 0);
         let columns: Vec<&[u8]> = self.columns.iter().map(Vec::as_slice).collect();
-        trees.iter().for_each(|tree| tree.add(&columns, &mut self.sums));
+        for tree in trees {
+            tree.add(&columns, &mut self.sums);
+        }
         self.finish(out);
     }
 
     fn bagged(&mut self, trees: &[Cart], out: &mut [f32]) {
         self.sums.clear();
         self.sums.resize(self.rows, 0);
-        trees.iter().for_each(|tree| tree.add(&self.lines, self.width, &mut self.sums));
+        for tree in trees {
+            tree.add(&self.lines, self.width, &mut self.sums);
+        }
         self.finish(out);
     }
 

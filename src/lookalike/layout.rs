@@ -60,7 +60,8 @@ impl Layout {
     }
 
     /// The fold of a row.
-    pub(crate) fn fold(&self, row: usize) -> usize {
+    #[cfg(test)]
+    fn fold(&self, row: usize) -> usize {
         self.folds.partition_point(|range| range.end <= row)
     }
 }

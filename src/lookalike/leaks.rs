@@ -68,9 +68,8 @@ mod tests {
     #[test]
     fn a_column_that_is_the_seed_is_found_and_others_are_not() {
         let mut dice = Dice::new(17);
-        let roles: Vec<Role> = (0..4_000)
-            .map(|i| if i % 20 == 0 { Role::Seed } else { Role::Candidate })
-            .collect();
+        let roles: Vec<Role> =
+            (0..4_000).map(|i| if i % 20 == 0 { Role::Seed } else { Role::Candidate }).collect();
         let mut column = |hint: f64| {
             let value = |role: &Role| {
                 let seed = f64::from(u8::from(*role == Role::Seed));

@@ -146,19 +146,19 @@ pub(crate) fn wilson(hits: f64, all: f64) -> Banded {
     }
     let (share, z2) = (hits / all, BAND * BAND);
     let middle = (share + z2 / (2.0 * all)) / (1.0 + z2 / all);
-    let half = BAND * (share * (1.0 - share) / all + z2 / (4.0 * all * all)).sqrt() / (1.0 + z2 / all);
+    let half =
+        BAND * (share * (1.0 - share) / all + z2 / (4.0 * all * all)).sqrt() / (1.0 + z2 / all);
     Banded { value: share, low: (middle - half).max(0.0), high: (middle + half).min(1.0) }
 }
 
-/// The band of an AUC (Hanley and McNeil 1982).
+/// The band of an AUC (Hanley and `McNeil` 1982).
 pub(crate) fn auc_band(auc: f64, positives: f64, negatives: f64) -> Banded {
     let q1 = auc / (2.0 - auc);
     let q2 = 2.0 * auc * auc / (1.0 + auc);
     let square = auc * auc;
-    let variance = (auc * (1.0 - auc)
-        + (positives - 1.0) * (q1 - square)
-        + (negatives - 1.0) * (q2 - square))
-        / (positives * negatives).max(1.0);
+    let variance =
+        (auc * (1.0 - auc) + (positives - 1.0) * (q1 - square) + (negatives - 1.0) * (q2 - square))
+            / (positives * negatives).max(1.0);
     let half = BAND * variance.max(0.0).sqrt();
     Banded { value: auc, low: (auc - half).max(0.0), high: (auc + half).min(1.0) }
 }

@@ -167,27 +167,34 @@ struct Step {
     curvature: f64,
 }
 
+/// A place on the way: the weights, the loss there, and its slope.
+struct Point {
+    weights: Vec<f64>,
+    loss: f64,
+    gradient: Vec<f64>,
+}
+
+impl Point {
+    fn at(design: &Design<'_>, l2: f64, weights: Vec<f64>) -> Self {
+        let mut gradient = vec![0.0; weights.len()];
+        let loss = design.loss(&weights, l2, &mut gradient);
+        Self { weights, loss, gradient }
+    }
+}
+
 fn minimise(design: &Design<'_>, l2: f64, factor: &Factor, weights: &mut Vec<f64>) {
     let rows = design.rows() as f64;
-    let mut gradient = vec![0.0; weights.len()];
-    let mut loss = design.loss(weights, l2, &mut gradient);
+    let mut here = Point::at(design, l2, std::mem::take(weights));
     let mut steps: VecDeque<Step> = VecDeque::new();
     for _ in 0..STEPS_MAX {
-        if gradient.iter().all(|g| g.abs() < TOLERANCE * rows) {
+        if here.gradient.iter().all(|g| g.abs() < TOLERANCE * rows) {
             break;
         }
-        let direction = direction(&gradient, &steps, factor);
-        let slope: f64 = direction.iter().zip(&gradient).map(|(d, g)| d * g).sum();
-        if slope >= 0.0 {
-            break;
-        }
-        let Some((length, next, next_loss, next_gradient)) =
-            search(design, l2, weights, loss, &direction, slope)
-        else {
-            break;
-        };
+        let direction = direction(&here.gradient, &steps, factor);
+        let Some((length, next)) = search(design, l2, &here, &direction) else { break };
         let moved: Vec<f64> = direction.iter().map(|d| d * length).collect();
-        let turned: Vec<f64> = next_gradient.iter().zip(&gradient).map(|(a, b)| a - b).collect();
+        let turned: Vec<f64> =
+            next.gradient.iter().zip(&here.gradient).map(|(a, b)| a - b).collect();
         let curvature: f64 = moved.iter().zip(&turned).map(|(a, b)| a * b).sum();
         if curvature > 1e-12 {
             if steps.len() == MEMORY {
@@ -195,30 +202,28 @@ fn minimise(design: &Design<'_>, l2: f64, factor: &Factor, weights: &mut Vec<f64
             }
             steps.push_back(Step { moved, turned, curvature });
         }
-        let gained = loss - next_loss;
-        (*weights, loss, gradient) = (next, next_loss, next_gradient);
-        if gained < 1e-9 * loss.abs() {
+        let gained = here.loss - next.loss;
+        here = next;
+        if gained < 1e-9 * here.loss.abs() {
             break;
         }
     }
+    *weights = here.weights;
 }
 
-/// A step along `direction` that lowers the loss enough (Armijo), halved until it does.
-fn search(
-    design: &Design<'_>,
-    l2: f64,
-    weights: &[f64],
-    loss: f64,
-    direction: &[f64],
-    slope: f64,
-) -> Option<(f64, Vec<f64>, f64, Vec<f64>)> {
+/// A step along `direction` that lowers the loss enough (Armijo), halved until it does; nothing where the
+/// loss does not fall that way.
+fn search(design: &Design<'_>, l2: f64, here: &Point, direction: &[f64]) -> Option<(f64, Point)> {
+    let slope: f64 = direction.iter().zip(&here.gradient).map(|(d, g)| d * g).sum();
+    if slope >= 0.0 {
+        return None;
+    }
     let mut length = 1.0;
     for _ in 0..20 {
-        let next: Vec<f64> = weights.iter().zip(direction).map(|(w, d)| w + length * d).collect();
-        let mut gradient = vec![0.0; weights.len()];
-        let next_loss = design.loss(&next, l2, &mut gradient);
-        if next_loss <= loss + 1e-4 * length * slope {
-            return Some((length, next, next_loss, gradient));
+        let weights = here.weights.iter().zip(direction).map(|(w, d)| w + length * d).collect();
+        let next = Point::at(design, l2, weights);
+        if next.loss <= here.loss + 1e-4 * length * slope {
+            return Some((length, next));
         }
         length /= 2.0;
     }
@@ -240,7 +245,9 @@ fn direction(gradient: &[f64], steps: &VecDeque<Step>, factor: &Factor) -> Vec<f
         let back = product(&step.turned, &turn) / step.curvature;
         turn.iter_mut().zip(&step.moved).for_each(|(t, s)| *t += (share - back) * s);
     }
-    turn.iter_mut().for_each(|t| *t = -*t);
+    for entry in &mut turn {
+        *entry = -*entry;
+    }
     turn
 }
 
@@ -261,14 +268,10 @@ impl Factor {
                     // A little more than nothing, so that columns that say the same do no harm.
                     value += if a + 1 == size { 1e-6 } else { l2.max(1e-6) };
                 }
-                let done: f64 =
-                    (0..b).map(|k| lower[a * size + k] * lower[b * size + k]).sum();
+                let done: f64 = (0..b).map(|k| lower[a * size + k] * lower[b * size + k]).sum();
                 value -= done;
-                lower[a * size + b] = if a == b {
-                    value.max(1e-12).sqrt()
-                } else {
-                    value / lower[b * size + b]
-                };
+                lower[a * size + b] =
+                    if a == b { value.max(1e-12).sqrt() } else { value / lower[b * size + b] };
             }
         }
         Self { lower, size }

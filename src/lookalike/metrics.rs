@@ -1,15 +1,5 @@
-//! How good a ranking is: ROC AUC, average precision, lift at the top. Used on held-out seeds, since
-//! nobody knows who among the candidates belongs.
-
-/// The rows by falling score; equal scores by `tie`, ascending.
-pub(crate) fn order_by(scores: &[f32], tie: impl Fn(usize) -> u64) -> Vec<u32> {
-    let mut order: Vec<u32> = (0..scores.len() as u32).collect();
-    order.sort_by(|&a, &b| {
-        let (a, b) = (a as usize, b as usize);
-        scores[b].total_cmp(&scores[a]).then_with(|| tie(a).cmp(&tie(b)))
-    });
-    order
-}
+//! How good a ranking is, where models are chosen: the ROC AUC of held-out seeds, since nobody knows
+//! who among the candidates belongs.
 
 /// The area under the ROC curve: the chance that a positive row scores above another one, ties
 /// counting half (the Mann-Whitney statistic). One half where either side is empty.
@@ -38,46 +28,6 @@ fn auc_in_order(scores: &[f32], positive: &[bool], ascending: &[u32]) -> f64 {
         positives += equal_positives;
     }
     if positives == 0.0 || negatives == 0.0 { 0.5 } else { wins / (positives * negatives) }
-}
-
-/// What a ranking by falling score is worth.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Quality {
-    pub(crate) auc: f64,
-    pub(crate) average_precision: f64,
-    /// Lift at 1, 5 and 10 %.
-    pub(crate) lift: [f64; 3],
-}
-
-/// The shares of the ranking that lift is told at, in percent.
-pub(crate) const LIFT_PERCENTS: [usize; 3] = [1, 5, 10];
-
-/// The quality of `scores`, ties by row.
-pub(crate) fn quality(scores: &[f32], positive: &[bool]) -> Quality {
-    let order = order_by(scores, |row| row as u64);
-    let total = positive.iter().filter(|p| **p).count() as f64;
-    let rows = scores.len();
-    let base = total / rows.max(1) as f64;
-    let mut hits = 0.0;
-    let mut precision_sum = 0.0;
-    let mut lift = [0.0; 3];
-    let cuts = LIFT_PERCENTS.map(|percent| (rows * percent).div_ceil(100));
-    for (place, &row) in order.iter().enumerate() {
-        if positive[row as usize] {
-            hits += 1.0;
-            precision_sum += hits / (place + 1) as f64;
-        }
-        for (lift, cut) in lift.iter_mut().zip(cuts) {
-            if place + 1 == cut && base > 0.0 {
-                *lift = hits / cut as f64 / base;
-            }
-        }
-    }
-    Quality {
-        auc: auc(scores, positive),
-        average_precision: if total > 0.0 { precision_sum / total } else { 0.0 },
-        lift,
-    }
 }
 
 #[cfg(test)]
@@ -110,14 +60,5 @@ mod tests {
             }
         }
         assert!((auc(&scores, &positive) - wins / pairs).abs() < 1e-12);
-    }
-
-    #[test]
-    fn quality_of_a_perfect_ranking() {
-        let scores: Vec<f32> = (0..100).map(|i| i as f32).collect();
-        let positive: Vec<bool> = (0..100).map(|i| i >= 90).collect();
-        let found = quality(&scores, &positive);
-        assert!((found.auc - 1.0).abs() < 1e-12 && (found.average_precision - 1.0).abs() < 1e-12);
-        assert_eq!(found.lift, [10.0, 10.0, 10.0]);
     }
 }

@@ -73,7 +73,8 @@ impl Model {
         steps: Steps,
     ) -> Self {
         let weights = PART_NAMES.iter().zip(blend.weights);
-        lineage.weights = weights.map(|(name, weight)| ((*name).to_owned(), f64::from(weight))).collect();
+        lineage.weights =
+            weights.map(|(name, weight)| ((*name).to_owned(), f64::from(weight))).collect();
         Self {
             format: FORMAT,
             engine: concat!("throng/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -103,8 +104,10 @@ impl Model {
     pub fn read(path: &Path) -> Result<Self> {
         let size = std::fs::metadata(path).map_err(|e| Error::io("read", path, e))?.len();
         if size > BYTES_MAX {
-            return Err(Error::limit(format!("a model file may have {BYTES_MAX} bytes, not {size}"))
-                .at(path, None, None));
+            return Err(Error::limit(format!(
+                "a model file may have {BYTES_MAX} bytes, not {size}"
+            ))
+            .at(path, None, None));
         }
         let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
         Self::from_bytes(&bytes).map_err(|e| e.at(path, None, None))
@@ -138,14 +141,20 @@ impl Model {
     /// A file that was cut or edited must not make a row look beyond a table.
     fn checked(self) -> Result<Self> {
         let width = self.encoder.features.len();
-        let bins: Vec<usize> = self.encoder.features.iter().map(super::encode::Feature::bins).collect();
+        let bins: Vec<usize> =
+            self.encoder.features.iter().map(super::encode::Feature::bins).collect();
         let fold_fits = |fold: &FoldModel| {
             let feature_fits = |feature: u16| usize::from(feature) < width;
             let additive = fold.additive.slopes.len() == width
                 && fold.additive.tables.len() == width
                 && fold.additive.tables.iter().zip(&bins).all(|(t, bins)| t.len() == *bins);
             let reorder = fold.reorder.0.len() == width
-                && fold.reorder.0.iter().zip(&bins).all(|(r, bins)| r.as_ref().is_none_or(|r| r.len() == *bins));
+                && fold
+                    .reorder
+                    .0
+                    .iter()
+                    .zip(&bins)
+                    .all(|(r, bins)| r.as_ref().is_none_or(|r| r.len() == *bins));
             let boosted = fold.boosted.iter().all(|tree| {
                 tree.levels.len() <= super::tree::DEPTH_MAX
                     && tree.leaves.len() == 1 << tree.levels.len()
@@ -161,7 +170,9 @@ impl Model {
             additive && reorder && boosted && bagged
         };
         let numbers_fit = self.encoder.features.iter().all(|feature| match &feature.kind {
-            Kind::Number { edges, normal, .. } => edges.len() < 254 && normal.len() == edges.len() + 2,
+            Kind::Number { edges, normal, .. } => {
+                edges.len() < 254 && normal.len() == edges.len() + 2
+            }
             Kind::Word { labels } => labels.len() <= super::encode::WORD_BINS,
         });
         if self.folds.is_empty() || !numbers_fit || !self.folds.iter().all(fold_fits) {

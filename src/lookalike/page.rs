@@ -102,7 +102,10 @@ fn reach(out: &mut String, report: &Report) {
     out.push_str("<h2>Reach against lift</h2><p>How many times more frequent profiles like the seed are in an audience than among all candidates, by its size. Measured on seeds that the models never saw.</p>");
     let most = report.reach.iter().map(|r| r.lift.high).fold(1.0, f64::max);
     let y = |lift: f64| HEIGHT - MARGIN - lift / most * (HEIGHT - 1.5 * MARGIN);
-    let _infallible = write!(out, "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=img aria-label=\"lift by size of the audience\">");
+    let _infallible = write!(
+        out,
+        "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=img aria-label=\"lift by size of the audience\">"
+    );
     let point = |r: &Reach, lift: f64| format!("{:.1},{:.1}", x(r.share), y(lift));
     let upper = report.reach.iter().map(|r| point(r, r.lift.high));
     let lower = report.reach.iter().rev().map(|r| point(r, r.lift.low));
@@ -139,7 +142,9 @@ fn reach(out: &mut String, report: &Report) {
             y(lift) + 4.0
         );
     }
-    out.push_str("</svg><table><tr><th>size<th>of the candidates<th>lift (95 % band)<th>seeds found</tr>");
+    out.push_str(
+        "</svg><table><tr><th>size<th>of the candidates<th>lift (95 % band)<th>seeds found</tr>",
+    );
     for r in &report.reach {
         let _infallible = write!(
             out,
@@ -217,7 +222,10 @@ fn fairness(out: &mut String, report: &Report) {
     for fair in &report.fairness {
         let verdict = if fair.four_fifths { "within four fifths" } else { "below four fifths" };
         let cost = if fair.reranked {
-            format!("Re-ranking to four fifths found {:.1} % fewer seeds.", fair.reranking_cost * 100.0)
+            format!(
+                "Re-ranking to four fifths found {:.1} % fewer seeds.",
+                fair.reranking_cost * 100.0
+            )
         } else {
             format!(
                 "Re-ranking to four fifths would find {:.1} % fewer seeds.",

@@ -8,7 +8,7 @@ use super::encode::{Encoded, Encoder, Feature, Kind};
 use super::recipe::Role;
 
 /// Members below which a bucket is not shown: too few to tell, and too few to hide in.
-pub const BUCKET_MIN: u64 = 25;
+pub(crate) const BUCKET_MIN: u64 = 25;
 
 /// Buckets that the bins of a number are joined to.
 const BUCKETS: usize = 6;
@@ -205,7 +205,9 @@ mod tests {
         let found = factors(&encoder, &encoded, &roles, &|row| row < 100);
         assert_eq!(found[0].feature, "spend");
         assert!(found[0].information > 1.0 && found[1].information < 0.1);
-        assert!(found[0].reason.starts_with("spend in [") && found[0].reason.ends_with("x in the seed"));
+        assert!(
+            found[0].reason.starts_with("spend in [") && found[0].reason.ends_with("x in the seed")
+        );
         for bucket in &found[0].buckets {
             assert!(bucket.seed_share * 200.0 >= 24.9, "{bucket:?}");
         }
@@ -213,6 +215,9 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        assert_eq!([short(12.0), short(1234.5), short(0.25), short(33.33)], ["12", "1234", "0.250", "33.3"]);
+        assert_eq!(
+            [short(12.0), short(1234.5), short(0.25), short(33.33)],
+            ["12", "1234", "0.250", "33.3"]
+        );
     }
 }

@@ -16,7 +16,7 @@ use super::encode::{Encoded, Encoder};
 use super::fold::{FoldModel, PARTS};
 use super::forest::{self, Bagging};
 use super::layout::Layout;
-use super::linear::Design;
+use super::linear::{Design, fit_path};
 use super::metrics::auc;
 use super::random::{chosen, draw};
 use super::report::Stability;
@@ -31,7 +31,7 @@ const TREE_COUNTS: [usize; 4] = [50, 100, 200, 300];
 /// Others in the training sample, for each seed and at least. More do not help: on bank, where there
 /// are sixteen for each seed, all of them and five for each rank held-out seeds equally well.
 const OTHERS_PER_SEED: usize = 5;
-const OTHERS_MIN: usize = 45_000;
+const OTHERS_MIN: usize = 20_000;
 
 /// Rows that a boosted tree sees about, where there are plenty.
 const TREE_ROWS: f64 = 24_000.0;
@@ -81,8 +81,6 @@ pub(crate) struct Learnt {
     pub(crate) folds: Vec<FoldModel>,
     /// How they are blended.
     pub(crate) blend: Blend,
-    /// The held-out AUC of each part.
-    pub(crate) part_aucs: [f64; PARTS],
     /// The penalty that was chosen.
     pub(crate) penalty: f64,
     /// The number of boosted trees that was chosen.
@@ -238,7 +236,8 @@ impl Trainer<'_> {
         let values = Self::without(self.values, self.terms.width(), held);
         let design = Design { values: &values, width: self.terms.width(), seeds: is_seed };
         let share = is_seed.len() as f64 / self.is_seed.len().max(1) as f64;
-        self.terms.fit(self.problem.encoder, &design, &PENALTIES, self.gram, share)
+        let lines = fit_path(&design, &PENALTIES, self.gram, share);
+        lines.iter().map(|line| self.terms.model(self.problem.encoder, line)).collect()
     }
 
     /// The choices that rank held-out seeds best, and the blend of what they leave.
@@ -264,7 +263,7 @@ impl Trainer<'_> {
         let (penalty, additive) = best(additive);
         let (trees, boosted) = best(boosted);
         let bagged = together(&|f| &f.held_bagged);
-        let (blend, part_aucs) =
+        let (blend, _aucs) =
             Blend::learn([&additive, &boosted, &bagged], self.is_seed, self.bagging.trees);
         let finish = |work: FoldWork| {
             let mut model = work.model;
@@ -282,7 +281,6 @@ impl Trainer<'_> {
         Learnt {
             blend: blend.without_negligible(NEGLIGIBLE),
             folds: folds.into_iter().map(finish).collect(),
-            part_aucs,
             penalty: PENALTIES[penalty],
             boosted_trees: TREE_COUNTS[trees],
             sample_rows: self.rows.len(),
@@ -343,8 +341,8 @@ fn half_scores(
     let terms = Terms::new(problem.encoder, problem.encoded, &rows);
     let values = terms.values(problem.encoder, problem.encoded, &rows);
     let design = Design { values: &values, width: terms.width(), seeds: &is_seed };
-    let line =
-        terms.fit(problem.encoder, &design, &[learnt.penalty], &design.gram(), 1.0).swap_remove(0);
+    let line = fit_path(&design, &[learnt.penalty], &design.gram(), 1.0).swap_remove(0);
+    let line = terms.model(problem.encoder, &line);
     let mut growth = growth(seeds, rows.len());
     growth.trees = learnt.boosted_trees;
     let mut bins = problem.encoded.rows_of(&rows);
@@ -394,7 +392,9 @@ pub(crate) fn score(
     }
     tasks.into_par_iter().for_each(|(model, start, part)| {
         let mut margins = [const { Vec::new() }; PARTS];
-        margins.iter_mut().for_each(|m| m.resize(part.len(), 0.0));
+        for margins in &mut margins {
+            margins.resize(part.len(), 0.0);
+        }
         let [a, b, c] = &mut margins;
         model.score(encoded, start, [a, b, c]);
         for (row, score) in part.iter_mut().enumerate() {
@@ -412,7 +412,6 @@ pub(crate) fn curve(scores: &[f32], roles: &[Role], layout: &Layout) -> Curve {
         roles[*row] == Role::Candidate
             && (rate >= 1.0 || chosen(draw(CURVE_STREAM, layout.ids[*row]), rate))
     };
-    let mut picked: Vec<f32> =
-        (0..scores.len()).filter(picked).map(|row| scores[row]).collect();
+    let mut picked: Vec<f32> = (0..scores.len()).filter(picked).map(|row| scores[row]).collect();
     Curve::of(&mut picked)
 }

@@ -130,7 +130,8 @@ pub struct Found {
 /// Where the seed is empty, too small or everybody, no feature can be used, or a feature query fails.
 pub async fn run(session: &Session, request: Request) -> Result<Found> {
     let started = Instant::now();
-    let everybody = session.plan("SELECT profile_id FROM profiles", None).await?.ids()?.mask().await?;
+    let everybody =
+        session.plan("SELECT profile_id FROM profiles", None).await?.ids()?.mask().await?;
     let everybody = everybody.to_membership();
     let seeds = everybody.and_len(&request.members);
     check(&request, seeds, everybody.len())?;
@@ -147,7 +148,9 @@ pub async fn run(session: &Session, request: Request) -> Result<Found> {
     features.left_out.extend(defining);
     let outside = request.members.len() - seeds;
     if outside > 0 {
-        features.notes.push(format!("{outside} members of the seed have no profile and were passed over"));
+        features
+            .notes
+            .push(format!("{outside} members of the seed have no profile and were passed over"));
     }
     let roles = roles(&request, &layout);
     let loaded_ms = millis(started);
@@ -197,8 +200,9 @@ fn check(request: &Request, seeds: u64, population: u64) -> Result<()> {
         return Ok(());
     }
     if seeds == 0 {
-        return Err(Error::input(format!("the seed {seed} is empty"))
-            .with_hint("a look-alike learns from its members; `throng show` tells its last build"));
+        return Err(Error::input(format!("the seed {seed} is empty")).with_hint(
+            "a look-alike learns from its members; `throng show` tells its last build",
+        ));
     }
     if seeds < SEEDS_MIN {
         return Err(Error::input(format!(

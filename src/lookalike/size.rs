@@ -27,8 +27,9 @@ impl Size {
     /// Where `text` is neither, or no size: 0, or more than 100 %.
     pub fn parse(text: &str) -> Result<Self> {
         let wrong = || {
-            Error::input(format!("\"{text}\" is no size of an audience"))
-                .with_hint("write a number of members such as 5000, or a share of the candidates such as 2.5%")
+            Error::input(format!("\"{text}\" is no size of an audience")).with_hint(
+                "write a number of members such as 5000, or a share of the candidates such as 2.5%",
+            )
         };
         if let Some(percent) = text.trim().strip_suffix('%') {
             let percent: f64 = percent.trim().parse().map_err(|_| wrong())?;

@@ -79,7 +79,9 @@ fn query(file: &SqlFile) -> Result<FeatureQuery> {
         Some(other) => {
             return Err(Error::input(format!("\"{other}\" is no kind of features"))
                 .at(&file.path, file.front.line("kind"), None)
-                .with_hint("write columns (one row a profile) or items (one row a profile and item)"));
+                .with_hint(
+                    "write columns (one row a profile) or items (one row a profile and item)",
+                ));
         }
     };
     Ok(FeatureQuery {

@@ -38,7 +38,7 @@ pub(crate) struct Counts {
     /// The item of each entry, ascending within a row.
     pub(crate) items: Vec<u32>,
     /// How often; positive.
-    pub(crate) counts: Vec<f32>,
+    pub(crate) many: Vec<f32>,
     /// The items' names.
     pub(crate) names: Vec<String>,
 }
@@ -55,13 +55,13 @@ impl Counts {
         let mut last = None;
         for (row, item, count) in entries {
             if last == Some((row, item)) {
-                let at = counts.counts.len() - 1;
-                counts.counts[at] += count;
+                let at = counts.many.len() - 1;
+                counts.many[at] += count;
                 continue;
             }
             last = Some((row, item));
             counts.items.push(item);
-            counts.counts.push(count);
+            counts.many.push(count);
             counts.starts[row as usize + 1] += 1;
         }
         for row in 0..rows {
@@ -79,7 +79,7 @@ impl Counts {
     pub(crate) fn row(&self, row: usize) -> impl Iterator<Item = (usize, f32)> {
         let entries = self.starts[row]..self.starts[row + 1];
         let items = self.items[entries.clone()].iter().map(|&item| item as usize);
-        items.zip(self.counts[entries].iter().copied())
+        items.zip(self.many[entries].iter().copied())
     }
 
     /// How many rows have each item.
@@ -160,7 +160,9 @@ impl Projection {
             .collect();
         let length = weights.iter().map(|(_, w)| w * w).sum::<f32>().sqrt();
         if length > 0.0 {
-            weights.iter_mut().for_each(|(_, w)| *w /= length);
+            for (_, weight) in &mut weights {
+                *weight /= length;
+            }
         }
         weights
     }
@@ -253,7 +255,9 @@ fn orthonormalise(matrix: &mut [f32], width: usize) {
         }
         let after = length(column);
         let scale = if after > 1e-9 * before.max(1e-30) { 1.0 / after } else { 0.0 };
-        column.iter_mut().for_each(|v| *v *= scale);
+        for value in column {
+            *value *= scale;
+        }
     }
     for (row, line) in matrix.chunks_exact_mut(width).enumerate() {
         line.iter_mut().zip(&columns).for_each(|(slot, column)| *slot = column[row] as f32);
@@ -267,9 +271,8 @@ fn length(vector: &[f64]) -> f64 {
 /// The eigenvectors of a symmetric matrix, the largest eigenvalue first (Jacobi's rotations). The sign
 /// of each is such that its largest entry is positive.
 fn eigenvectors(mut matrix: Vec<f64>, size: usize) -> Vec<Vec<f64>> {
-    let mut vectors: Vec<Vec<f64>> = (0..size)
-        .map(|a| (0..size).map(|b| f64::from(u8::from(a == b))).collect())
-        .collect();
+    let mut vectors: Vec<Vec<f64>> =
+        (0..size).map(|a| (0..size).map(|b| f64::from(u8::from(a == b))).collect()).collect();
     for _ in 0..60 {
         let mut moved = false;
         for p in 0..size {
@@ -309,7 +312,8 @@ fn eigenvectors(mut matrix: Vec<f64>, size: usize) -> Vec<Vec<f64>> {
         .into_iter()
         .map(|at| {
             let vector = &vectors[at];
-            let top = vector.iter().fold(0.0_f64, |top, v| if v.abs() > top.abs() { *v } else { top });
+            let top =
+                vector.iter().fold(0.0_f64, |top, v| if v.abs() > top.abs() { *v } else { top });
             vector.iter().map(|v| v * top.signum()).collect()
         })
         .collect()

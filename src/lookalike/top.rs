@@ -39,14 +39,10 @@ pub(crate) fn cut(
     }
     let high = histogram(scores, candidate, |key| Some(key >> BITS));
     let (bucket, above) = reach(&high, count)?;
-    let low =
-        histogram(scores, candidate, |key| (key >> BITS == bucket).then_some(key & 0xffff));
+    let low = histogram(scores, candidate, |key| (key >> BITS == bucket).then_some(key & 0xffff));
     let (rest, above_low) = reach(&low, count - above)?;
     let equals = low[rest as usize] as usize;
-    Some(Cut {
-        key: bucket << BITS | rest,
-        of_equals: (count - above - above_low).min(equals),
-    })
+    Some(Cut { key: bucket << BITS | rest, of_equals: (count - above - above_low).min(equals) })
 }
 
 /// The bucket, from the top, in which the `count`th row lies, and how many rows lie above it; the

@@ -127,7 +127,7 @@ impl Cart {
 pub(crate) struct Reorder(pub(crate) Vec<Option<Vec<u8>>>);
 
 /// Rows of evidence that a word's seed rate is drawn towards the mean by, so that a rare word lies in
-/// the middle of the order and not at an end (LightGBM's `cat_smooth` is 10, and 50 when tuned).
+/// the middle of the order and not at an end (`LightGBM`'s `cat_smooth` is 10, and 50 when tuned).
 const WORD_PRIOR_ROWS: f64 = 30.0;
 
 impl Reorder {
@@ -143,9 +143,8 @@ impl Reorder {
                 all[bin] += 1.0;
                 seed[bin] += f64::from(u8::from(is_seed));
             }
-            let rate = |bin: usize| {
-                (seed[bin] + base * WORD_PRIOR_ROWS) / (all[bin] + WORD_PRIOR_ROWS)
-            };
+            let rate =
+                |bin: usize| (seed[bin] + base * WORD_PRIOR_ROWS) / (all[bin] + WORD_PRIOR_ROWS);
             let mut by_rate: Vec<usize> = (0..bins).collect();
             by_rate.sort_by(|&a, &b| rate(a).total_cmp(&rate(b)));
             let mut places = vec![0_u8; bins];

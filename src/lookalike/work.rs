@@ -19,7 +19,7 @@ use super::lineage;
 use super::model::{Lineage, Model, projected};
 use super::reasons::{Factor, bucket_of, factors};
 use super::recipe::{Learnt, Problem, Role, curve, learn, score, stability};
-use super::report::{LiftBands, Lifts, Metrics, Report, Stability};
+use super::report::{Fairness, LiftBands, Lifts, Metrics, Report, Stability};
 use super::run::{Contribution, Explanation, Found, Request, SEEDS_FEW, Scores, millis};
 use super::sparse::{Counts, Projection};
 
@@ -83,7 +83,11 @@ pub(super) fn work(work: Work) -> Result<Found> {
     let rows = layout.len();
     let place = Place { request: &request, layout: &layout, roles: &roles, candidates };
     let ready = match request.model.clone() {
-        Some(model) => place.rescore(model, frame, counts.as_ref(), &mut notes, &mut watch),
+        Some(model) => {
+            let (encoded, absent) = model.encode(frame, counts.as_ref());
+            notes.extend(absent_note(&absent));
+            place.rescore(model, encoded, &mut watch)
+        }
         None => place.learn(frame.columns, counts.as_ref(), &mut left_out, &mut watch)?,
     };
     let seeds = roles.iter().filter(|r| **r == Role::Seed).count() as u64;
@@ -93,35 +97,19 @@ pub(super) fn work(work: Work) -> Result<Found> {
         ));
     }
     let size = request.size.members(candidates, &ready.held)?;
-    let selection =
-        Selection { scores: &ready.scores, roles: &roles, layout: &layout, size };
-    let groups: Vec<Groups> =
-        sensitive.into_iter().filter_map(|column| Groups::new(column, rows)).collect();
-    let even = request.four_fifths.as_deref().map(|wanted| {
-        groups.iter().find(|g| g.column() == wanted).ok_or_else(|| {
-            Error::input(format!("column {wanted} has no groups to re-rank by"))
-        })
-    });
-    let even = even.transpose()?;
-    let chosen = even.map_or_else(|| selection.best(), |groups| selection.best_by_group(groups));
-    let fairness = groups
-        .iter()
-        .map(|g| {
-            let reranked = even.is_some_and(|even| std::ptr::eq(even, g));
-            selection.fairness(g, &chosen, reranked)
-        })
-        .collect();
+    let selection = Selection { scores: &ready.scores, roles: &roles, layout: &layout, size };
+    let (chosen, fairness) = select(&selection, sensitive, &request)?;
     watch.stage("select");
     let mut member = vec![false; rows];
-    chosen.iter().for_each(|row| member[*row as usize] = true);
+    for &row in &chosen {
+        member[row as usize] = true;
+    }
     let all = factors(&ready.model.encoder, &ready.encoded, &roles, &|row| member[row]);
     watch.stage("explain");
     let below = |row: usize| ready.model.curve.share(ready.scores[row]);
     let lowest = chosen.iter().map(|row| below(*row as usize)).fold(1.0, f64::min);
-    let explanation = request
-        .explain
-        .map(|profile| place.explain(&ready, profile, &member, &all))
-        .transpose()?;
+    let explanation =
+        request.explain.map(|profile| place.explain(&ready, profile, &member, &all)).transpose()?;
     let audience = place.audience(&chosen);
     let scores = place.scores(&ready);
     watch.stage("score table");
@@ -151,11 +139,44 @@ pub(super) fn work(work: Work) -> Result<Found> {
     Ok(Found { report, model: ready.model, audience, scores, explanation })
 }
 
+/// The best rows, re-ranked where that was asked for, and how the groups of sensitive columns fare.
+fn select(
+    selection: &Selection<'_>,
+    sensitive: Vec<Column>,
+    request: &Request,
+) -> Result<(Vec<u32>, Vec<Fairness>)> {
+    let rows = selection.roles.len();
+    let groups: Vec<Groups> =
+        sensitive.into_iter().filter_map(|column| Groups::new(column, rows)).collect();
+    let even = request.four_fifths.as_deref().map(|wanted| {
+        groups.iter().find(|g| g.column() == wanted).ok_or_else(|| {
+            Error::input(format!("column {wanted} has one value only: no groups to re-rank by"))
+        })
+    });
+    let even = even.transpose()?;
+    let chosen = even.map_or_else(|| selection.best(), |groups| selection.best_by_group(groups));
+    let fairness = groups.iter().map(|g| {
+        let reranked = even.is_some_and(|even| std::ptr::eq(even, g));
+        selection.fairness(g, &chosen, reranked)
+    });
+    let fairness = fairness.collect();
+    Ok((chosen, fairness))
+}
+
 fn describe(model: &Model) -> String {
     let parts = model.lineage.weights.iter().filter(|(_, weight)| *weight > 0.0);
     let parts: Vec<String> =
         parts.map(|(name, weight)| format!("{name} {:.0} %", weight * 100.0)).collect();
     parts.join(", ")
+}
+
+fn absent_note(absent: &[String]) -> Option<String> {
+    (!absent.is_empty()).then(|| {
+        format!(
+            "the model knows features that are not there, and takes them as missing: {}",
+            absent.join(", ")
+        )
+    })
 }
 
 /// Takes the sensitive columns out of the features.
@@ -177,7 +198,9 @@ fn position(columns: &[Column], name: &str) -> Result<usize> {
         let error = Error::input(format!("no feature is called \"{name}\""));
         match nearest(name, columns.iter().map(|c| c.name.as_str())) {
             Some(near) => error.with_hint(format!("did you mean {near}?")),
-            None => error.with_hint("features are the columns that the queries of sql/features return"),
+            None => {
+                error.with_hint("features are the columns that the queries of sql/features return")
+            }
         }
     })
 }
@@ -249,24 +272,29 @@ impl Place<'_> {
         }
         let frame = super::frame::Frame { rows, columns };
         let (mut encoder, kept, useless) = Encoder::learn(&frame);
-        left_out.extend(
-            useless.into_iter().map(|u| LeftOut { column: u.name, why: u.why.to_owned() }),
-        );
+        left_out
+            .extend(useless.into_iter().map(|u| LeftOut { column: u.name, why: u.why.to_owned() }));
         let mut at = 0..;
-        let columns = frame.columns.into_iter().filter(|_| at.next().is_some_and(|i| kept.contains(&i)));
+        let columns =
+            frame.columns.into_iter().filter(|_| at.next().is_some_and(|i| kept.contains(&i)));
         let mut encoded = encoder.encode(rows, columns.collect());
         self.drop_telltales(&mut encoder, &mut encoded, left_out);
         if encoder.features.is_empty() {
-            let mut error = Error::input("no feature is left to learn from")
-                .with_hint("write queries in sql/features that return profile_id and columns about it");
+            let mut error = Error::input("no feature is left to learn from").with_hint(
+                "write queries in sql/features that return profile_id and columns about it",
+            );
             for out in left_out.iter().take(3) {
                 error = error.with_hint(format!("{} was left out: {}", out.column, out.why));
             }
             return Err(error);
         }
         watch.stage("encode");
-        let problem =
-            Problem { encoder: &encoder, encoded: &encoded, layout: self.layout, roles: self.roles };
+        let problem = Problem {
+            encoder: &encoder,
+            encoded: &encoded,
+            layout: self.layout,
+            roles: self.roles,
+        };
         let learnt = learn(&problem);
         watch.stage("learn");
         let stability = stability(&problem, &learnt);
@@ -288,28 +316,13 @@ impl Place<'_> {
             weights: Vec::new(),
         };
         let steps = held.steps();
-        let model =
-            Model::new(lineage, metrics, encoder, projection, folds, blend, curve, steps);
+        let model = Model::new(lineage, metrics, encoder, projection, folds, blend, curve, steps);
         watch.stage("measure");
         Ok(Ready { encoded, model: Box::new(model), scores, held, stability: Some(stability) })
     }
 
     /// Scores everybody with a model that is there already.
-    fn rescore(
-        &self,
-        model: Box<Model>,
-        frame: super::frame::Frame,
-        counts: Option<&Counts>,
-        notes: &mut Vec<String>,
-        watch: &mut Watch,
-    ) -> Ready {
-        let (encoded, absent) = model.encode(frame, counts);
-        if !absent.is_empty() {
-            notes.push(format!(
-                "the model knows features that are not there, and takes them as missing: {}",
-                absent.join(", ")
-            ));
-        }
+    fn rescore(&self, model: Box<Model>, encoded: Encoded, watch: &mut Watch) -> Ready {
         watch.stage("encode");
         let scores = score(&model.folds, &model.blend, &encoded, self.layout);
         watch.stage("score");
@@ -332,7 +345,9 @@ impl Place<'_> {
             encoded.numbers.remove(at);
             left_out.push(LeftOut {
                 column: feature.name,
-                why: format!("alone it tells the seed with an AUC of {auc:.3}: it gives the answer away"),
+                why: format!(
+                    "alone it tells the seed with an AUC of {auc:.3}: it gives the answer away"
+                ),
             });
         }
     }
@@ -370,8 +385,10 @@ impl Place<'_> {
         };
         let mut rows: Vec<u32> = (0..self.layout.len() as u32).filter(shown).collect();
         rows.par_sort_unstable_by_key(|&row| self.layout.ids[row as usize]);
-        let scores: Vec<f64> =
-            rows.par_iter().map(|&row| ready.model.curve.share(ready.scores[row as usize])).collect();
+        let scores: Vec<f64> = rows
+            .par_iter()
+            .map(|&row| ready.model.curve.share(ready.scores[row as usize]))
+            .collect();
         Scores {
             ids: rows.iter().map(|&row| self.layout.ids[row as usize].cast_signed()).collect(),
             lifts: scores.par_iter().map(|&below| ready.model.steps.lift(below)).collect(),
@@ -388,9 +405,10 @@ impl Place<'_> {
         member: &[bool],
         factors: &[Factor],
     ) -> Result<Explanation> {
-        let row = self.layout.row(i64::from(profile.get())).ok_or_else(|| {
-            Error::input(format!("there is no profile {profile}"))
-        })?;
+        let row = self
+            .layout
+            .row(i64::from(profile.get()))
+            .ok_or_else(|| Error::input(format!("there is no profile {profile}")))?;
         let (encoded, model) = (&ready.encoded, &ready.model);
         let own = |f: usize| encoded.bins[f][row];
         let number = |f: usize| encoded.numbers[f].get(row).copied().unwrap_or(0.0);
