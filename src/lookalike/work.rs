@@ -64,6 +64,7 @@ struct Ready {
 }
 
 /// Does it.
+#[expect(clippy::too_many_lines, reason = "the stages of one look-alike, in order")]
 pub(super) fn work(work: Work) -> Result<Found> {
     let Work { request, layout, roles, features, started, loaded_ms } = work;
     let stages = vec![("features".to_owned(), loaded_ms)];

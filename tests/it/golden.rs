@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::support::{Project, Run};
 
-const VERBS: [&str; 17] = [
+const VERBS: [&str; 18] = [
     "init",
     "demo",
     "generate",
@@ -17,6 +17,7 @@ const VERBS: [&str; 17] = [
     "count",
     "query",
     "history",
+    "lookalike",
     "export",
     "test",
     "optimize",

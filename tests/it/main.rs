@@ -9,6 +9,7 @@
 //! - [`bad_input`]: what is wrong is named, with its place, and changes nothing
 //! - [`segments`]: what memberships are, and that nothing but data and SQL decides them
 //! - [`naive`]: segments against a loop over the same events
+//! - [`lookalike`]: who is found for a seed, what is said of it, what is refused
 //! - [`crash`]: killed writers, writers at the same time
 //! - [`golden`]: help and error texts, reviewed as diffs
 //! - [`support`]: a project, and running the binary in it
@@ -18,6 +19,7 @@ mod crash;
 mod golden;
 mod ingest;
 mod journey;
+mod lookalike;
 mod naive;
 mod segments;
 mod support;
