@@ -12,7 +12,10 @@ const MEMORY: usize = 8;
 const STEPS_MAX: usize = 60;
 
 /// The gradient's largest entry, for each row, at which the solution is good enough for ranking.
-const TOLERANCE: f64 = 1e-6;
+const TOLERANCE: f64 = 1e-5;
+
+/// The share of the loss that a step must gain to be worth another one: ranks no longer move then.
+const GAIN_MIN: f64 = 1e-6;
 
 /// Rows whose gradients are summed in single precision before they join the double sums.
 const CHUNK_ROWS: usize = 256;
@@ -204,7 +207,7 @@ fn minimise(design: &Design<'_>, l2: f64, factor: &Factor, weights: &mut Vec<f64
         }
         let gained = here.loss - next.loss;
         here = next;
-        if gained < 1e-9 * here.loss.abs() {
+        if gained < GAIN_MIN * here.loss.abs() {
             break;
         }
     }

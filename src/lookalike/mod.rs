@@ -39,6 +39,7 @@ mod features;
 mod fold;
 mod forest;
 mod frame;
+pub mod kernels;
 mod layout;
 mod leaks;
 mod lift;

@@ -23,18 +23,18 @@ use super::report::Stability;
 use super::tree::{BLOCK_ROWS, Reorder, UNIT};
 
 /// Penalties of the logistic regression, strongest first.
-const PENALTIES: [f64; 8] = [3_000.0, 1_000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0];
+const PENALTIES: [f64; 6] = [3_000.0, 1_000.0, 300.0, 100.0, 30.0, 5.0];
 
 /// Numbers of boosted trees that are tried.
 const TREE_COUNTS: [usize; 4] = [50, 100, 200, 300];
 
 /// Others in the training sample, for each seed and at least. More do not help: on bank, where there
-/// are sixteen for each seed, all of them and five for each rank held-out seeds equally well.
-const OTHERS_PER_SEED: usize = 5;
+/// are sixteen for each seed, half of them rank the hidden ones as well as all (AUC .7356 and .7357).
+const OTHERS_PER_SEED: usize = 3;
 const OTHERS_MIN: usize = 20_000;
 
 /// Rows that a boosted tree sees about, where there are plenty.
-const TREE_ROWS: f64 = 24_000.0;
+const TREE_ROWS: f64 = 16_000.0;
 
 /// Seeds below which boosted trees ask three questions instead of four.
 const DEEP_SEEDS: usize = 1_000;

@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_size_means_so_many_candidates() {
-        let held = HeldOut::new([0.999, 0.95, 0.5, 0.2], 1_000);
+        let held = HeldOut::new([0.999, 0.951, 0.5, 0.2], 1_000);
         assert_eq!(Size::Members(7).members(1_000, &held).ok(), Some(7));
         assert!(Size::Members(1_001).members(1_000, &held).is_err());
         assert_eq!(Size::Share(0.25).members(1_000, &held).ok(), Some(250));
