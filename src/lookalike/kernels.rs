@@ -88,9 +88,11 @@ impl Kernels {
             for (block, out) in out.chunks_mut(BLOCK_ROWS).enumerate() {
                 let start = (chunk * 8 + block) * BLOCK_ROWS;
                 out.fill(0.0);
-                for (numbers, &weight) in self.encoded.numbers.iter().zip(&self.weights) {
-                    add_scaled(weight, &numbers[start..start + out.len()], out);
-                }
+                let columns = self.encoded.numbers.iter().zip(&self.weights);
+                let columns: Vec<(f32, &[f32])> = columns
+                    .map(|(numbers, weight)| (*weight, &numbers[start..start + out.len()]))
+                    .collect();
+                add_scaled(&columns, out);
             }
         });
     }
