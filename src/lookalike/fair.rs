@@ -90,7 +90,27 @@ impl Groups {
                 left -= 1;
             }
         }
+        even_out(&mut quotas, candidates);
         quotas
+    }
+}
+
+/// Whole members are coarse where groups are small: moves one at a time from the group that is selected
+/// most to the one selected least, until the ratio is four fifths.
+fn even_out(quotas: &mut [u64], candidates: &[u64]) {
+    let shown: Vec<usize> =
+        (0..candidates.len()).filter(|&at| candidates[at] >= BUCKET_MIN).collect();
+    for _ in 0..10_000 {
+        let rate = |at: &usize| quotas[*at] as f64 / candidates[*at] as f64;
+        let by_rate = |a: &&usize, b: &&usize| rate(a).total_cmp(&rate(b));
+        let least = shown.iter().min_by(by_rate).copied();
+        let most = shown.iter().max_by(by_rate).copied();
+        let (Some(least), Some(most)) = (least, most) else { return };
+        if rate(&least) >= FAIR_RATIO * rate(&most) || quotas[most] == 0 {
+            return;
+        }
+        quotas[most] -= 1;
+        quotas[least] += 1;
     }
 }
 
