@@ -155,18 +155,19 @@ pub(crate) fn add_scaled(columns: &[(f32, &[f32])], out: &mut [f32]) {
     let (groups, rest) = columns.as_chunks::<SIDE_BY_SIDE>();
     for group in groups {
         let rows = out.len();
-        let [a, b, c, d, e, f, g, h] = group.map(|(_, column)| &column[..rows]);
+        // Written out, since a loop over the columns is not turned into vectors (nine times slower).
+        let [c0, c1, c2, c3, c4, c5, c6, c7] = group.map(|(_, column)| &column[..rows]);
         let weights = group.map(|(weight, _)| weight);
         for (row, out) in out.iter_mut().enumerate() {
             let mut sum = *out;
-            sum += weights[0] * a[row];
-            sum += weights[1] * b[row];
-            sum += weights[2] * c[row];
-            sum += weights[3] * d[row];
-            sum += weights[4] * e[row];
-            sum += weights[5] * f[row];
-            sum += weights[6] * g[row];
-            sum += weights[7] * h[row];
+            sum += weights[0] * c0[row];
+            sum += weights[1] * c1[row];
+            sum += weights[2] * c2[row];
+            sum += weights[3] * c3[row];
+            sum += weights[4] * c4[row];
+            sum += weights[5] * c5[row];
+            sum += weights[6] * c6[row];
+            sum += weights[7] * c7[row];
             *out = sum;
         }
     }

@@ -56,7 +56,7 @@ impl Kernels {
         let trees = (0..100)
             .map(|_| Oblivious {
                 levels: (0..5).map(|_| question(&mut dice)).collect(),
-                leaves: (0..32).map(|_| dice.below(2_000) as i32 - 1_000).collect(),
+                leaves: (0..32).map(|_| super::tree::fixed(dice.normal())).collect(),
             })
             .collect();
         let mut made = Self {
