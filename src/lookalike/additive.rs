@@ -155,7 +155,7 @@ pub(crate) fn add_scaled(columns: &[(f32, &[f32])], out: &mut [f32]) {
     let (groups, rest) = columns.as_chunks::<SIDE_BY_SIDE>();
     for group in groups {
         let rows = out.len();
-        // Written out, since a loop over the columns is not turned into vectors (nine times slower).
+        // Written out: the compiler makes vectors of rows then, and keeps their sums in registers.
         let [c0, c1, c2, c3, c4, c5, c6, c7] = group.map(|(_, column)| &column[..rows]);
         let weights = group.map(|(weight, _)| weight);
         for (row, out) in out.iter_mut().enumerate() {
