@@ -48,6 +48,7 @@ fn left_out(report: &Value, column: &str) -> String {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one audience, from its seed to all that is made of it")]
 fn a_look_alike_finds_those_who_belong_and_is_kept_as_a_segment() {
     let project = shop();
     let report = project.json(&[
