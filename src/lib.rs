@@ -42,6 +42,7 @@ pub mod error;
 pub mod identity;
 pub mod ingest;
 pub mod insight;
+pub mod lookalike;
 pub mod membership;
 pub mod model;
 pub mod project;

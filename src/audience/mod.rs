@@ -8,12 +8,14 @@
 //! - [`resolve`]: the ids of a file from elsewhere become a membership
 //! - [`import`]: that membership becomes a segment, in one commit
 //! - [`history`]: what past builds made of a segment
+//! - [`keep`]: a membership that was found by other means than SQL becomes a segment
 //! - [`rows`]: memberships and build results as rows of their tables
 
 pub mod build;
 pub mod catalog;
 pub mod history;
 pub mod import;
+pub mod keep;
 pub mod resolve;
 pub mod rows;
 

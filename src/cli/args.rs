@@ -98,6 +98,8 @@ pub enum Verb {
     History(super::history::HistoryArgs),
     /// Say how a segment changed between two builds
     Diff(super::diff::DiffArgs),
+    /// Find the profiles most like those of a segment
+    Lookalike(Box<super::lookalike::LookalikeArgs>),
     /// Write members to files: ids, or bitmaps of many engines
     Export(super::export::ExportArgs),
     /// Make a segment of a list of ids or a bitmap from elsewhere

@@ -87,6 +87,9 @@ impl Watch<'_> {
                 *shown = Some(("ingesting", Bar::rows(self.output, &source, progress)));
             }
             Stage::Testing => *shown = Some(("testing", Bar::spinner(self.output, "testing"))),
+            Stage::Matching => {
+                *shown = Some(("matching", Bar::spinner(self.output, "finding look-alikes")));
+            }
             Stage::Exporting => {
                 *shown = Some(("exporting", Bar::spinner(self.output, "exporting")));
             }
@@ -127,7 +130,8 @@ fn text(report: &DemoReport) -> String {
     }
     segments(&mut out, report);
     tests(&mut out, report);
-    out.push_str("\n5. Exported audiences\n");
+    lookalikes(&mut out, report);
+    out.push_str("\n6. Exported audiences\n");
     for export in &report.exports {
         let _infallible = writeln!(
             out,
@@ -139,7 +143,7 @@ fn text(report: &DemoReport) -> String {
     }
     let _infallible = write!(
         out,
-        "\nDone in {}. Try next:\n  cd {}\n  throng ls\n  throng show win_back\n  \
+        "\nDone in {}. Try next:\n  cd {}\n  throng ls\n  throng show win_back\n  throng lookalike win_back\n  \
          throng count \"SELECT profile_id FROM profiles WHERE plan = 'premium'\"\n  \
          throng query \"SELECT country, count(*) AS n FROM profiles JOIN segments.vip USING (profile_id) GROUP BY country ORDER BY n DESC LIMIT 5\"\n  \
          $EDITOR sql/segments/vip.sql && throng build vip+\n",
@@ -179,6 +183,29 @@ fn segments(out: &mut String, report: &DemoReport) {
 fn share(segment: &BuiltSegment, profiles: u64) -> String {
     let members = segment.members.unwrap_or(0) as f64;
     format!("{:.1}%", 100.0 * members / profiles.max(1) as f64)
+}
+
+fn lookalikes(out: &mut String, report: &DemoReport) {
+    let Some(found) = &report.lookalike else {
+        out.push_str("\n5. No look-alikes: the seed is too small in a shop of this size\n");
+        return;
+    };
+    let found = &found.report;
+    let _infallible = writeln!(
+        out,
+        "\n5. Found {} like {}, with a lift of {:.1}, in {}",
+        plural(found.size, "profile"),
+        found.seed,
+        found.audience_lift.value,
+        duration(found.elapsed_ms)
+    );
+    for factor in found.top_features.iter().take(4) {
+        let _infallible = writeln!(out, "   {}", factor.reason);
+    }
+    if let Some(kept) = &found.audience {
+        let _infallible =
+            writeln!(out, "   kept as segment {}; see exports/{}.html", kept.name, kept.name);
+    }
 }
 
 fn tests(out: &mut String, report: &DemoReport) {

@@ -7,8 +7,8 @@
 //! - [`output`]: tables, JSON, CSV, numbers for people, errors
 //! - [`progress`]: bars on a terminal, nothing in a pipe
 //! - one file a verb: `init`, `demo`, `generate`, `ingest`, `build`, `ls`, `show`, `explain`, `why`, `count`, `query`,
-//!   `history`, `diff`, `export`, `import`, `overlap`, `reach`, `profile-of`, `status`, `test`, `optimize`, `vacuum`,
-//!   `completions`, `man`
+//!   `history`, `diff`, `lookalike`, `export`, `import`, `overlap`, `reach`, `profile-of`, `status`, `test`, `optimize`,
+//!   `vacuum`, `completions`, `man`
 
 #![expect(clippy::doc_markdown, reason = "doc comments of arguments are help texts")]
 
@@ -28,6 +28,7 @@ mod history;
 mod import;
 mod ingest;
 mod init;
+mod lookalike;
 mod ls;
 mod man;
 mod optimize;
@@ -126,6 +127,7 @@ async fn dispatch(cli: Cli, output: &mut Output) -> Result<Outcome> {
         Verb::Why(args) => why::run(&args, global, output).await,
         Verb::History(args) => history::run(&args, global, output).await,
         Verb::Diff(args) => diff::run(&args, global, output).await,
+        Verb::Lookalike(args) => lookalike::run(&args, global, output).await,
         Verb::Export(args) => export::run(&args, global, output).await,
         Verb::Import(args) => import::run(&args, global, output).await,
         Verb::Overlap(args) => overlap::run(&args, global, output).await,

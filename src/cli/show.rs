@@ -32,7 +32,7 @@ pub(super) async fn run(args: &ShowArgs, global: &Global, output: &mut Output) -
 
 fn text(shown: &Shown) -> String {
     let listing = &shown.listing;
-    // An imported segment has neither file nor SQL.
+    // A segment that no SQL defines has neither file nor text.
     let place = if shown.file.is_empty() { &listing.status } else { &shown.file };
     let mut out = format!("{}  ({place})\n", listing.name);
     let mut line = |what: &str, value: String| {

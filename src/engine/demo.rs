@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::activation::{ExportFormat, Exported, Ids};
 use crate::error::Result;
 use crate::ingest::Ingested;
+use crate::lookalike::{SEEDS_FEW, Size};
 use crate::model::Namespace;
 use crate::project::example;
 use crate::source::Progress;
@@ -17,6 +18,7 @@ use crate::source::shop::{self, ShopSpec, Written};
 use super::build::{BuildOptions, BuildReport};
 use super::export::ExportRequest;
 use super::look::StatusReport;
+use super::lookalike::{LookalikeOptions, LookalikeReport};
 use super::open::{Engine, EngineOptions};
 use super::tests::TestOutcome;
 
@@ -44,6 +46,8 @@ pub enum Stage {
     Building(usize, usize),
     /// Data tests run.
     Testing,
+    /// Look-alikes are found.
+    Matching,
     /// Audiences are exported.
     Exporting,
 }
@@ -63,6 +67,9 @@ pub struct DemoReport {
     pub build: BuildReport,
     /// The data tests.
     pub tests: Vec<TestOutcome>,
+    /// The look-alikes of [`SEED`], where it is large enough to learn from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lookalike: Option<LookalikeReport>,
     /// What was exported.
     pub exports: Vec<Exported>,
     /// The store afterwards.
@@ -111,6 +118,8 @@ pub async fn demo(options: &DemoOptions, on_stage: &(dyn Fn(Stage) + Sync)) -> R
         .await?;
     on_stage(Stage::Testing);
     let tests = engine.test(None).await?;
+    on_stage(Stage::Matching);
+    let lookalike = find_some(&engine, &build).await?;
     on_stage(Stage::Exporting);
     let exports = export_some(&engine).await?;
     Ok(DemoReport {
@@ -120,10 +129,28 @@ pub async fn demo(options: &DemoOptions, on_stage: &(dyn Fn(Stage) + Sync)) -> R
         ingested,
         build,
         tests,
+        lookalike,
         exports,
         status: engine.status().await?,
         elapsed_ms: millis(started),
     })
+}
+
+/// The segment whose look-alikes the demo finds.
+const SEED: &str = "vip";
+
+async fn find_some(engine: &Engine, build: &BuildReport) -> Result<Option<LookalikeReport>> {
+    let seed = build.segments.iter().find(|segment| segment.name == SEED);
+    if seed.and_then(|segment| segment.members).is_none_or(|members| members < SEEDS_FEW) {
+        return Ok(None);
+    }
+    let options = LookalikeOptions {
+        size: Size::Share(0.05),
+        keep_as: Some(format!("like_{SEED}")),
+        report: Some(engine.root().join("exports").join(format!("like_{SEED}.html"))),
+        ..LookalikeOptions::new(SEED)
+    };
+    engine.lookalike(&options).await.map(Some)
 }
 
 /// One audience for a mail tool, one for an ad platform, one for another engine.

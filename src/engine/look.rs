@@ -118,6 +118,7 @@ impl Engine {
         let files = self.project.segments.iter().map(|file| listing(file, &catalog));
         let imported = self.imported(&catalog).map(imported_listing);
         let mut all: Vec<Listing> = files.chain(imported).collect();
+        all.extend(self.lookalike_listings(&catalog).await?);
         all.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(all)
     }
@@ -140,6 +141,10 @@ impl Engine {
         let graph = Graph::new(&parsed, []);
         if let Some(state) = self.imported(&catalog).find(|s| s.segment == name) {
             return Ok(imported_shown(state, &graph));
+        }
+        if let Some(mut shown) = self.lookalike_shown(&catalog, name).await? {
+            shown.dependants = graph.needed_by(name).map(str::to_owned).collect();
+            return Ok(shown);
         }
         let file = self.project.segment(name)?;
         let own = parsed.iter().find(|p| p.name() == &file.name);
@@ -198,25 +203,26 @@ impl Engine {
         let as_of = self.as_of(as_of)?;
         if !what.trim().contains(char::is_whitespace) {
             let catalog = self.catalog().await?;
-            if let Some(state) = self.imported(&catalog).find(|s| s.segment == what.trim()) {
+            let mut without_sql = self.imported(&catalog).chain(self.lookalikes(&catalog));
+            if let Some(state) = without_sql.find(|s| s.segment == what.trim()) {
                 return Ok(state.members.unwrap_or(0));
             }
             let file = self.project.segment(what.trim())?;
             let session = self.session_for(&file.text, Some(&file.path), as_of).await?;
             let parsed = Parsed::new(&session, file)?;
             let planned = Planned::new(&session, &parsed).await?;
-            return self.members(&session, planned).await.map(|m| m.len());
+            return self.evaluated(&session, planned).await.map(|m| m.len());
         }
         let session = self.session_for(what, None, as_of).await?;
         let plan = session.plan(what, None).await?;
         if plan.schema().fields().iter().any(|f| f.name() == crate::model::tables::PROFILE_ID) {
-            return self.members(&session, Planned::of(&plan)?).await.map(|m| m.len());
+            return self.evaluated(&session, Planned::of(&plan)?).await.map(|m| m.len());
         }
         plan.single_count().await
     }
 
     /// The profiles of one segment, compiled where it can be.
-    async fn members(&self, session: &Session, planned: Planned) -> Result<Membership> {
+    async fn evaluated(&self, session: &Session, planned: Planned) -> Result<Membership> {
         let segment = [(String::new(), planned)];
         let (batch, mut failed) = Batch::compile(&segment);
         if let Some((_, error)) = failed.pop_first() {

@@ -9,6 +9,7 @@
 //! - [`build`]: segments into memberships
 //! - [`look`]: lists, counts, queries, history, status
 //! - [`explain`]: how a segment is evaluated, and why a profile is in it
+//! - [`lookalike`]: the profiles most like a seed
 //! - [`tests`]: the project's data tests
 //! - [`export`]: memberships out of the store
 //! - [`import`]: ids and bitmaps from elsewhere into it
@@ -25,6 +26,7 @@ pub mod import;
 pub mod ingest;
 pub mod insight;
 pub mod look;
+pub mod lookalike;
 pub mod open;
 pub mod tests;
 
@@ -33,6 +35,7 @@ pub use crate::audience::{BuiltSegment, HistoryEntry, Status};
 pub use crate::ingest::Ingested;
 pub use crate::ingest::optimize::Optimized;
 pub use crate::insight::{Attribute, Composition, Measure, Overlap, Reach};
+pub use crate::lookalike::{Explanation, ReachAt, Report, Size};
 pub use crate::project::config::{RejectsMax, parse_bytes};
 pub use crate::project::init::init;
 pub use crate::source::Progress;
@@ -45,5 +48,6 @@ pub use import::{ImportOptions, ImportReport};
 pub use ingest::DirectSource;
 pub use insight::InsightOptions;
 pub use look::{Listing, Shown, StatusReport, TableStatus};
+pub use lookalike::{LookalikeOptions, LookalikeReport};
 pub use open::{Engine, EngineOptions};
 pub use tests::TestOutcome;

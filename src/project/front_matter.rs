@@ -108,7 +108,8 @@ fn known(kind: Kind) -> impl Iterator<Item = &'static str> {
     let own: [&[&str]; 2] = match kind {
         Kind::Source => [SOURCE, FILE_KEYS],
         Kind::Segment => [&["refresh"], &[]],
-        Kind::Feature | Kind::Test => [&[], &[]],
+        Kind::Feature => [&["kind", "sensitive"], &[]],
+        Kind::Test => [&[], &[]],
     };
     COMMON.iter().chain(own[0]).chain(own[1]).copied()
 }

@@ -96,6 +96,11 @@ impl Location {
         self.prefix.clone().join(super::record::FOLDER).join(name)
     }
 
+    /// The folder `name` of the store.
+    pub fn folder(&self, name: &str) -> Path {
+        self.prefix.clone().join(name)
+    }
+
     /// The folder of the store log, from the root.
     pub fn log_folder(&self) -> Path {
         self.prefix.clone().join(super::record::FOLDER)

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::support::{Project, Run};
 
-const VERBS: [&str; 24] = [
+const VERBS: [&str; 25] = [
     "init",
     "demo",
     "generate",
@@ -20,6 +20,7 @@ const VERBS: [&str; 24] = [
     "query",
     "history",
     "diff",
+    "lookalike",
     "export",
     "import",
     "overlap",

@@ -15,6 +15,7 @@
 //! - [`bitmaps`]: the SQL functions over bitmaps and segments
 //! - [`explain`]: what a segment is made of, and why a profile is in it
 //! - [`fuzz`]: random segments, compiled and not
+//! - [`lookalike`]: who is found for a seed, what is said of it, what is refused
 //! - [`crash`]: killed writers, writers at the same time
 //! - [`golden`]: help and error texts, reviewed as diffs
 //! - [`support`]: a project, and running the binary in it
@@ -29,6 +30,7 @@ mod import;
 mod ingest;
 mod insight;
 mod journey;
+mod lookalike;
 mod naive;
 mod segments;
 mod sets;

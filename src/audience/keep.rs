@@ -1,0 +1,82 @@
+//! A membership that was found by other means than SQL becomes a segment with history: one commit,
+//! one build.
+
+use crate::error::Result;
+use crate::membership::Membership;
+use crate::model::{AsOf, BuildId, Name, TableName};
+use crate::query::{Limits, Session};
+use crate::store::{Change, Committed, FileLayout, Store, StoreSnapshot, encode};
+
+use super::catalog::{Catalog, State, Status};
+use super::rows;
+
+/// What to keep, and where.
+#[derive(Debug)]
+pub struct KeepRequest<'a> {
+    /// Where it goes.
+    pub store: &'a Store,
+    /// The version that it is added to.
+    pub snapshot: &'a StoreSnapshot,
+    /// What does it, for the store's log.
+    pub operation: &'a str,
+    /// The segment.
+    pub name: &'a Name,
+    /// Its members.
+    pub membership: &'a Membership,
+    /// What it is defined by; the next build of what reads it compares it.
+    pub definition: &'a str,
+    /// What `now()` was.
+    pub as_of: AsOf,
+    /// The clock.
+    pub now: AsOf,
+    /// The time that finding it took.
+    pub elapsed_ms: u64,
+    /// Threads and memory.
+    pub limits: Limits,
+}
+
+/// Commits the segment: its state after the commit.
+///
+/// # Errors
+/// Where the store cannot be read or written, or another writer was faster. Nothing is committed then.
+pub async fn keep(request: &KeepRequest<'_>) -> Result<State> {
+    let (store, snapshot, name) = (request.store, request.snapshot, request.name.as_str());
+    let session = Session::over(store, snapshot, request.limits, request.as_of)?;
+    let catalog = Catalog::load(&session).await?;
+    let before = catalog.memberships(&session, [name]).await?.remove(name).unwrap_or_default();
+    let membership = request.membership;
+    let build = BuildId(snapshot.record.last_build + 1);
+    let state = State {
+        segment: name.to_owned(),
+        build,
+        as_of: request.as_of,
+        status: Status::Built,
+        members: Some(membership.len()),
+        entered: Some(membership.and_not_len(&before)),
+        exited: Some(before.and_not_len(membership)),
+        elapsed_ms: request.elapsed_ms,
+        definition: request.definition.to_owned(),
+        membership_build: Some(build),
+        inputs: Some(request.definition.to_owned()),
+        error: None,
+    };
+    let mut change = Change::new(request.operation, request.now);
+    change.build = Some(build.0);
+    let schema = &snapshot.table(TableName::Memberships)?.schema;
+    let segment = (name, request.definition, membership);
+    let rows = rows::memberships(schema, build, request.as_of, snapshot.shard_size()?, [segment])?;
+    if rows.num_rows() > 0 {
+        let encoded = encode::encode(schema, &[rows], FileLayout::of(TableName::Memberships))?;
+        let file = store.put(TableName::Memberships, "", encoded).await?;
+        change.table(TableName::Memberships).added.push(file);
+    }
+    let schema = &snapshot.table(TableName::Builds)?.schema;
+    let rows = rows::builds(schema, std::slice::from_ref(&state), snapshot.record.version)?;
+    let encoded = encode::encode(schema, &[rows], FileLayout::of(TableName::Builds))?;
+    let file = store.put(TableName::Builds, "", encoded).await?;
+    change.table(TableName::Builds).added.push(file);
+    match store.commit(snapshot, change).await? {
+        Committed::Done(_) => Ok(state),
+        Committed::Conflict(error) => Err(error),
+    }
+}

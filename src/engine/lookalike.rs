@@ -1,0 +1,405 @@
+//! Look-alikes: from a seed in the store to an audience in the store, files beside it, and a report.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float64Array, Int32Array, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema};
+
+use crate::audience::keep::{KeepRequest, keep};
+use crate::audience::{Catalog, State};
+use crate::error::{Error, Result};
+use crate::lookalike::{
+    Explanation, Found, Kept, Model, Queries, Report, Request, Scores, Size, page, run,
+    seed_columns, sensitive,
+};
+use crate::membership::Membership;
+use crate::model::tables::PROFILE_ID;
+use crate::model::{AsOf, Name, ProfileId};
+use crate::query::Session;
+use crate::store::encode::to_parquet;
+use crate::store::{Store, StoreSnapshot};
+
+use super::look::{Leaf, Listing, Shown};
+use super::open::Engine;
+
+/// What the definition of a look-alike's audience begins with; the digest of its model follows.
+const DEFINITION: &str = "lookalike:";
+
+/// Rows in a batch of scores.
+const BATCH_ROWS: usize = 1 << 20;
+
+/// What to find.
+#[derive(Debug, Clone)]
+pub struct LookalikeOptions {
+    /// The segment that is learnt from.
+    pub seed: String,
+    /// The files of `sql/features`; all where it is empty, and `default` is the default recipe.
+    pub features: Vec<String>,
+    /// How large the audience is to be.
+    pub size: Size,
+    /// The segment that the audience is kept as.
+    pub keep_as: Option<String>,
+    /// Segments whose members may not be in it.
+    pub exclude: Vec<String>,
+    /// Segments whose members are known not to belong.
+    pub negatives: Vec<String>,
+    /// Columns that are not learnt from.
+    pub exclude_columns: Vec<String>,
+    /// Columns that are learnt from although a guard would leave them out.
+    pub keep_columns: Vec<String>,
+    /// Columns whose groups are told, and that are not learnt from.
+    pub sensitive: Vec<String>,
+    /// The column by whose groups the audience is re-ranked to four fifths.
+    pub four_fifths: Option<String>,
+    /// Whether the seed's members join the audience.
+    pub include_seed: bool,
+    /// A model file to score with, instead of learning.
+    pub model: Option<PathBuf>,
+    /// Where the model is written.
+    pub save_model: Option<PathBuf>,
+    /// Where the scores are written, as Parquet.
+    pub scores: Option<PathBuf>,
+    /// Where the page is written, as HTML.
+    pub report: Option<PathBuf>,
+    /// A profile whose score is explained: an id, or `NAMESPACE=VALUE`.
+    pub explain: Option<String>,
+    /// What `now()` is.
+    pub as_of: Option<AsOf>,
+}
+
+impl LookalikeOptions {
+    /// A look-alike of `seed` with defaults for the rest.
+    pub fn new(seed: impl Into<String>) -> Self {
+        Self {
+            seed: seed.into(),
+            features: Vec::new(),
+            size: Size::DEFAULT,
+            keep_as: None,
+            exclude: Vec::new(),
+            negatives: Vec::new(),
+            exclude_columns: Vec::new(),
+            keep_columns: Vec::new(),
+            sensitive: Vec::new(),
+            four_fifths: None,
+            include_seed: false,
+            model: None,
+            save_model: None,
+            scores: None,
+            report: None,
+            explain: None,
+            as_of: None,
+        }
+    }
+}
+
+/// What was found, and where it was written.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct LookalikeReport {
+    /// The look-alike.
+    #[serde(flatten)]
+    pub report: Report,
+    /// Why the asked profile has its score.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<Explanation>,
+    /// The files that were written.
+    pub files: Vec<PathBuf>,
+}
+
+impl Engine {
+    /// Finds the profiles most like a seed, and keeps and writes what `options` ask for.
+    ///
+    /// # Errors
+    /// Where the seed is unknown, too small, or everybody; where no feature can be used; or where a file
+    /// cannot be written. Nothing is kept then.
+    pub async fn lookalike(&self, options: &LookalikeOptions) -> Result<LookalikeReport> {
+        let name = options.keep_as.as_deref().map(|name| self.audience_name(name)).transpose()?;
+        let as_of = self.as_of(options.as_of)?;
+        let (store, snapshot) = self.opened().await?;
+        let session = Session::over(&store, &snapshot, self.limits, as_of)?;
+        let request = self.request(options, &session, &snapshot, as_of).await?;
+        let found = run(&session, request).await?;
+        let Found { mut report, model, audience, scores, explanation } = found;
+        let mut files = Vec::new();
+        if let Some(path) = &options.save_model {
+            write(path, &model.to_bytes()?)?;
+            files.push(path.clone());
+        }
+        if let Some(path) = &options.scores {
+            write(path, &scores_file(&scores)?)?;
+            files.push(path.clone());
+        }
+        if let Some(name) = name {
+            report.audience =
+                Some(self.keep(&store, &snapshot, &name, &audience, &model, &report, as_of).await?);
+        }
+        if let Some(path) = &options.report {
+            write(path, page(&report).as_bytes())?;
+            files.push(path.clone());
+        }
+        Ok(LookalikeReport { report, explanation, files })
+    }
+
+    /// The SQL of the feature queries that `features` names, by name.
+    ///
+    /// # Errors
+    /// Where a name is no file's, or the store cannot be read.
+    pub async fn feature_queries(&self, features: &[String]) -> Result<Vec<(String, String)>> {
+        let (store, snapshot) = self.opened().await?;
+        let session = Session::over(&store, &snapshot, self.limits, self.as_of(None)?)?;
+        let queries = Queries::choose(&session, &self.project.features, features).await?;
+        Ok(queries.sql().map(|(name, sql)| (name.to_owned(), sql.to_owned())).collect())
+    }
+
+    fn audience_name(&self, name: &str) -> Result<Name> {
+        let name = Name::parse(name)?;
+        if self.project.segments.iter().any(|file| file.name == name) {
+            return Err(Error::input(format!("{name} is a segment of sql/segments already"))
+                .with_hint("keep the audience under another name: --as OTHER"));
+        }
+        Ok(name)
+    }
+
+    async fn request(
+        &self,
+        options: &LookalikeOptions,
+        session: &Session,
+        snapshot: &StoreSnapshot,
+        as_of: AsOf,
+    ) -> Result<Request> {
+        let catalog = Catalog::load(session).await?;
+        let queries = Queries::choose(session, &self.project.features, &options.features).await?;
+        let model = options.model.as_deref().map(Model::read).transpose()?.map(Box::new);
+        let mut wanted = options.sensitive.clone();
+        let chosen =
+            self.project.features.iter().filter(|f| queries.names().any(|n| n == f.name.as_str()));
+        wanted.extend(sensitive(chosen));
+        wanted.sort_unstable();
+        wanted.dedup();
+        for name in queries.segments(session)? {
+            let members = self.members(&catalog, session, &name).await?;
+            session.define_segment(&Name::parse(&name)?, members)?;
+        }
+        let seed_columns = match &model {
+            Some(_) => std::collections::BTreeSet::new(),
+            None => seed_columns(session, &self.project.segments, &options.seed).await?,
+        };
+        Ok(Request {
+            seed: options.seed.clone(),
+            members: self.members(&catalog, session, &options.seed).await?,
+            negatives: self.all_members(&catalog, session, &options.negatives).await?,
+            excluded: self.all_members(&catalog, session, &options.exclude).await?,
+            queries,
+            seed_columns,
+            exclude_columns: options.exclude_columns.clone(),
+            keep_columns: options.keep_columns.clone(),
+            sensitive: wanted,
+            four_fifths: options.four_fifths.clone(),
+            size: options.size,
+            include_seed: options.include_seed,
+            model,
+            explain: match &options.explain {
+                Some(who) => Some(profile(session, who).await?),
+                None => None,
+            },
+            as_of,
+            store_version: snapshot.record.version,
+            threads: self.limits.threads,
+        })
+    }
+
+    async fn members(
+        &self,
+        catalog: &Catalog,
+        session: &Session,
+        name: &str,
+    ) -> Result<Membership> {
+        let mut found = catalog.memberships(session, [name]).await?;
+        if let Some(membership) = found.remove(name) {
+            return Ok(membership);
+        }
+        // A segment with no members has no rows, and so no membership.
+        match catalog.get(name).and_then(|state| state.membership_build) {
+            Some(_) => Ok(Membership::new()),
+            None => Err(self.unbuilt(name, catalog)),
+        }
+    }
+
+    async fn all_members(
+        &self,
+        catalog: &Catalog,
+        session: &Session,
+        names: &[String],
+    ) -> Result<Vec<(String, Membership)>> {
+        let mut all = Vec::new();
+        for name in names {
+            all.push((name.clone(), self.members(catalog, session, name).await?));
+        }
+        Ok(all)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what there is to keep")]
+    async fn keep(
+        &self,
+        store: &Store,
+        snapshot: &StoreSnapshot,
+        name: &Name,
+        membership: &Membership,
+        model: &Model,
+        report: &Report,
+        as_of: AsOf,
+    ) -> Result<Kept> {
+        let bytes = model.to_bytes()?;
+        let digest = blake3::hash(&bytes).to_hex()[..16].to_owned();
+        store.keep_model(&digest, bytes).await?;
+        let request = KeepRequest {
+            store,
+            snapshot,
+            operation: "lookalike",
+            name,
+            membership,
+            definition: &format!("{DEFINITION}{digest}"),
+            as_of,
+            now: self.now,
+            elapsed_ms: report.elapsed_ms,
+            limits: self.limits,
+        };
+        let state = keep(&request).await?;
+        Ok(Kept {
+            name: name.to_string(),
+            build: state.build.0,
+            entered: state.entered.unwrap_or(0),
+            exited: state.exited.unwrap_or(0),
+        })
+    }
+
+    /// The audiences of look-alikes, without those whose name a file of SQL has taken.
+    pub(super) fn lookalikes<'a>(
+        &'a self,
+        catalog: &'a Catalog,
+    ) -> impl Iterator<Item = &'a State> {
+        let has_file = |name: &str| self.project.segments.iter().any(|s| s.name.as_str() == name);
+        catalog.iter().filter(move |s| is_lookalike(s) && !has_file(&s.segment))
+    }
+
+    /// The lines of the audiences of look-alikes in a list.
+    pub(super) async fn lookalike_listings(&self, catalog: &Catalog) -> Result<Vec<Listing>> {
+        let mut listings = Vec::new();
+        for state in self.lookalikes(catalog) {
+            let model = self.model_of(state).await?;
+            listings.push(listing(state, model.as_ref()));
+        }
+        Ok(listings)
+    }
+
+    /// The look-alike's audience called `name`, whole, if there is one.
+    pub(super) async fn lookalike_shown(
+        &self,
+        catalog: &Catalog,
+        name: &str,
+    ) -> Result<Option<Shown>> {
+        let Some(state) = self.lookalikes(catalog).find(|s| s.segment == name) else {
+            return Ok(None);
+        };
+        let model = self.model_of(state).await?;
+        let lineage = model.as_ref().map(|model| &model.lineage);
+        let needs =
+            lineage.map(|l| std::iter::once(&l.seed).chain(&l.negatives).cloned().collect());
+        let reads = lineage.map(|l| l.features.clone()).unwrap_or_default();
+        Ok(Some(Shown {
+            listing: listing(state, model.as_ref()),
+            owner: None,
+            file: String::new(),
+            sql: String::new(),
+            depends_on: needs.unwrap_or_default(),
+            dependants: Vec::new(),
+            leaves: vec![Leaf { kind: "lookalike".to_owned(), reads }],
+            error: None,
+        }))
+    }
+
+    /// The model that an audience was found with, if it is still there.
+    async fn model_of(&self, state: &State) -> Result<Option<Model>> {
+        let digest = state.definition.strip_prefix(DEFINITION).unwrap_or_default();
+        let bytes = self.store().await?.kept_model(digest).await?;
+        bytes.map(|bytes| Model::from_bytes(&bytes)).transpose()
+    }
+}
+
+fn listing(state: &State, model: Option<&Model>) -> Listing {
+    let described = |model: &Model| {
+        format!(
+            "Look-alikes of {} ({} seeds, lift {:.1} at 10 %)",
+            model.lineage.seed, model.lineage.seeds, model.metrics.lift.at_10
+        )
+    };
+    Listing {
+        name: state.segment.clone(),
+        members: state.members,
+        build: state.membership_build.map(|b| b.0),
+        as_of: Some(state.as_of.to_string()),
+        status: "lookalike".to_owned(),
+        tags: Vec::new(),
+        description: model.map_or_else(|| "Look-alikes".to_owned(), described),
+    }
+}
+
+/// Whether a state is that of a look-alike's audience.
+fn is_lookalike(state: &State) -> bool {
+    state.definition.starts_with(DEFINITION)
+}
+
+/// The profile that `who` names: its number, or `NAMESPACE=VALUE`.
+async fn profile(session: &Session, who: &str) -> Result<ProfileId> {
+    if let Some((namespace, value)) = who.split_once('=') {
+        let quoted = |text: &str| text.replace('\'', "''");
+        let sql = format!(
+            "SELECT profile_id FROM identifiers WHERE home AND namespace = '{}' AND value = '{}'",
+            quoted(namespace.trim()),
+            quoted(value.trim())
+        );
+        let mask = session.plan(&sql, None).await?.ids()?.mask().await?;
+        return mask
+            .to_membership()
+            .min()
+            .ok_or_else(|| Error::input(format!("no profile has the {namespace} \"{value}\"")));
+    }
+    who.trim().parse().ok().and_then(ProfileId::new).ok_or_else(|| {
+        Error::input(format!("\"{who}\" is no profile"))
+            .with_hint("write its profile_id, or a namespace and a value: user_id=u1")
+    })
+}
+
+fn scores_file(scores: &Scores) -> Result<Vec<u8>> {
+    let schema = Arc::new(Schema::new(vec![
+        Field::new(PROFILE_ID, DataType::Int32, false),
+        Field::new("score", DataType::Float64, false),
+        Field::new("lift", DataType::Float64, false),
+    ]));
+    let batch = |from: usize| {
+        let to = (from + BATCH_ROWS).min(scores.ids.len());
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(Int32Array::from(scores.ids[from..to].to_vec())),
+            Arc::new(Float64Array::from(scores.scores[from..to].to_vec())),
+            Arc::new(Float64Array::from(scores.lifts[from..to].to_vec())),
+        ];
+        RecordBatch::try_new(Arc::clone(&schema), columns)
+            .map_err(|e| Error::internal(format!("scores: {e}")))
+    };
+    let starts = (0..scores.ids.len()).step_by(BATCH_ROWS);
+    let batches = starts.map(batch).collect::<Result<Vec<_>>>()?;
+    Ok(to_parquet(&schema, &batches)?.to_vec())
+}
+
+/// Writes a file beside `path` and moves it there once it is whole.
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(|e| Error::io("make", folder, e))?;
+    let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("lookalike");
+    let part = folder.join(format!(".{name}.{}.part", std::process::id()));
+    let outcome = std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, path));
+    if outcome.is_err() {
+        let _gone_already = std::fs::remove_file(&part);
+    }
+    outcome.map_err(|e| Error::io("write", path, e))
+}

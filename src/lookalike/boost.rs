@@ -1,0 +1,259 @@
+//! Shrunken gradient boosting of oblivious trees (Friedman 2001; Prokhorenkova et al. 2018).
+//!
+//! Positives hide among the unlabelled, so the model must not fit single rows: small steps, strong
+//! L2 in the leaves, trees of one question a level, fresh rows and features for each tree; and every
+//! profile is scored by trees that never saw it.
+
+use super::random::Dice;
+use super::tree::{Oblivious, fixed};
+
+/// How trees are grown.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Growth {
+    /// Trees.
+    pub(crate) trees: usize,
+    /// Questions of each tree.
+    pub(crate) depth: usize,
+    /// The share of a leaf's value that is taken.
+    pub(crate) rate: f64,
+    /// L2 in the leaves, in units of the second derivative.
+    pub(crate) l2: f64,
+    /// The share of features that a tree may ask for.
+    pub(crate) feature_share: f64,
+    /// The share of rows that a tree sees.
+    pub(crate) row_share: f64,
+}
+
+/// Training rows: bins row by row, and which rows are seeds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    /// `width` bins a row.
+    pub(crate) bins: &'a [u8],
+    /// How many bins each feature has.
+    pub(crate) bin_counts: &'a [usize],
+    /// Which rows are seeds.
+    pub(crate) seeds: &'a [bool],
+}
+
+impl Rows<'_> {
+    pub(crate) fn width(&self) -> usize {
+        self.bin_counts.len()
+    }
+
+    pub(crate) fn row(&self, row: usize) -> &[u8] {
+        &self.bins[row * self.width()..(row + 1) * self.width()]
+    }
+}
+
+/// Where a split's gain must lie above, so that rounding makes no splits.
+const GAIN_MIN: f64 = 1e-9;
+
+fn sigmoid(margin: f32) -> f32 {
+    1.0 / (1.0 + (-margin).exp())
+}
+
+/// Grows trees on `rows`; `stream` decides the draws. The log odds of the base rate is where they
+/// start from, and no part of them.
+pub(crate) fn grow(rows: &Rows<'_>, growth: &Growth, stream: u64) -> Vec<Oblivious> {
+    let count = rows.seeds.len();
+    let positives = rows.seeds.iter().filter(|s| **s).count() as f32;
+    let base = (positives / (count as f32 - positives).max(1.0)).max(1e-6).ln();
+    let mut margins = vec![base; count];
+    let mut dice = Dice::new(stream);
+    let mut grown = Vec::with_capacity(growth.trees);
+    let mut work = Work::new(rows, growth);
+    for _ in 0..growth.trees {
+        let tree = work.tree(rows, growth, &margins, &mut dice);
+        for (row, margin) in margins.iter_mut().enumerate() {
+            let bins = rows.row(row);
+            *margin += tree.value(|feature| bins[feature]) as f32 / super::tree::UNIT;
+        }
+        grown.push(tree);
+    }
+    grown
+}
+
+/// The sums of a bin: first and second derivatives.
+type Sums = [f32; 2];
+
+struct Work {
+    sampled: Vec<u32>,
+    gradients: Vec<Sums>,
+    leaf_of: Vec<u8>,
+    sums: Vec<Sums>,
+}
+
+impl Work {
+    fn new(rows: &Rows<'_>, growth: &Growth) -> Self {
+        let most: usize = rows.bin_counts.iter().sum();
+        let count = rows.seeds.len();
+        Self {
+            sampled: Vec::with_capacity(count),
+            gradients: Vec::with_capacity(count),
+            leaf_of: Vec::with_capacity(count),
+            sums: vec![[0.0; 2]; most << growth.depth.saturating_sub(1)],
+        }
+    }
+
+    fn tree(
+        &mut self,
+        rows: &Rows<'_>,
+        growth: &Growth,
+        margins: &[f32],
+        dice: &mut Dice,
+    ) -> Oblivious {
+        self.sample(rows, growth, margins, dice);
+        let share = rows.width() as f64 * growth.feature_share;
+        let mut features = dice.sample(rows.width(), (share.ceil() as usize).max(1));
+        features.sort_unstable();
+        let mut tree = Oblivious::default();
+        for level in 0..growth.depth {
+            self.gather(rows, &features, 1 << level);
+            let Some((feature, last)) = self.best(rows, &features, 1 << level, growth.l2) else {
+                break;
+            };
+            for (leaf, &row) in self.leaf_of.iter_mut().zip(&self.sampled) {
+                *leaf |= u8::from(rows.row(row as usize)[feature] > last) << level;
+            }
+            tree.levels.push((feature as u16, last));
+        }
+        tree.leaves = self.leaves(1 << tree.levels.len(), growth);
+        tree
+    }
+
+    fn sample(&mut self, rows: &Rows<'_>, growth: &Growth, margins: &[f32], dice: &mut Dice) {
+        self.sampled.clear();
+        self.gradients.clear();
+        for (row, &margin) in margins.iter().enumerate() {
+            if growth.row_share < 1.0 && super::random::unit(dice.next()) >= growth.row_share {
+                continue;
+            }
+            let chance = sigmoid(margin);
+            let target = f32::from(u8::from(rows.seeds[row]));
+            self.sampled.push(row as u32);
+            self.gradients.push([chance - target, chance * (1.0 - chance)]);
+        }
+        self.leaf_of.clear();
+        self.leaf_of.resize(self.sampled.len(), 0);
+    }
+
+    /// Sums derivatives by leaf, feature and bin.
+    fn gather(&mut self, rows: &Rows<'_>, features: &[usize], leaves: usize) {
+        let offsets = offsets(rows, features);
+        let stride = offsets[features.len()];
+        self.sums[..stride * leaves].fill([0.0; 2]);
+        let places: Vec<(usize, usize)> =
+            features.iter().copied().zip(offsets.iter().copied()).collect();
+        for ((&row, &[first, second]), &leaf) in
+            self.sampled.iter().zip(&self.gradients).zip(&self.leaf_of)
+        {
+            let bins = rows.row(row as usize);
+            let sums = &mut self.sums[usize::from(leaf) * stride..][..stride];
+            for &(feature, offset) in &places {
+                let sum = &mut sums[offset + usize::from(bins[feature])];
+                sum[0] += first;
+                sum[1] += second;
+            }
+        }
+    }
+
+    /// The question that lowers the loss most, over all leaves together.
+    fn best(
+        &self,
+        rows: &Rows<'_>,
+        features: &[usize],
+        leaves: usize,
+        l2: f64,
+    ) -> Option<(usize, u8)> {
+        let offsets = offsets(rows, features);
+        let stride = offsets[features.len()];
+        let score = |first: f64, second: f64| first * first / (second + l2);
+        let mut best = (GAIN_MIN, None);
+        let mut gains = Vec::new();
+        for (at, &feature) in features.iter().enumerate() {
+            let bins = rows.bin_counts[feature];
+            gains.clear();
+            gains.resize(bins - 1, 0.0);
+            for leaf in 0..leaves {
+                let sums = &self.sums[leaf * stride + offsets[at]..][..bins];
+                let total = sums
+                    .iter()
+                    .fold([0.0_f64; 2], |t, s| [t[0] + f64::from(s[0]), t[1] + f64::from(s[1])]);
+                let whole = score(total[0], total[1]);
+                let mut left = [0.0_f64; 2];
+                for (gain, sum) in gains.iter_mut().zip(sums) {
+                    left = [left[0] + f64::from(sum[0]), left[1] + f64::from(sum[1])];
+                    *gain += score(left[0], left[1])
+                        + score(total[0] - left[0], total[1] - left[1])
+                        - whole;
+                }
+            }
+            for (last, &gain) in gains.iter().enumerate() {
+                if gain > best.0 {
+                    best = (gain, Some((feature, last as u8)));
+                }
+            }
+        }
+        best.1
+    }
+
+    fn leaves(&self, leaves: usize, growth: &Growth) -> Vec<i32> {
+        let mut sums = vec![[0.0_f64; 2]; leaves];
+        for (&leaf, &[first, second]) in self.leaf_of.iter().zip(&self.gradients) {
+            let sum = &mut sums[usize::from(leaf)];
+            sum[0] += f64::from(first);
+            sum[1] += f64::from(second);
+        }
+        let value = |[first, second]: [f64; 2]| -growth.rate * first / (second + growth.l2);
+        sums.into_iter().map(|sum| fixed(value(sum))).collect()
+    }
+}
+
+/// Where each feature's bins begin, and where the last ones end.
+fn offsets(rows: &Rows<'_>, features: &[usize]) -> Vec<usize> {
+    let mut offsets = vec![0];
+    for &feature in features {
+        offsets.push(offsets[offsets.len() - 1] + rows.bin_counts[feature]);
+    }
+    offsets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lookalike::metrics::auc;
+
+    const GROWTH: Growth =
+        Growth { trees: 40, depth: 3, rate: 0.1, l2: 1.0, feature_share: 1.0, row_share: 0.8 };
+
+    #[test]
+    fn it_learns_what_no_single_feature_tells() {
+        let mut dice = Dice::new(9);
+        let mut bins = Vec::new();
+        let mut seeds = Vec::new();
+        for _ in 0..4_000 {
+            let row = [dice.below(16) as u8, dice.below(16) as u8, dice.below(16) as u8];
+            // Mostly an exclusive or, and a little of each alone, as a greedy tree needs to begin.
+            let inside = (row[0] > 6) != (row[1] > 8);
+            seeds.push(dice.below(10) < if inside { 6 } else { 1 });
+            bins.extend(row);
+        }
+        let rows = Rows { bins: &bins, bin_counts: &[16; 3], seeds: &seeds };
+        let trees = grow(&rows, &GROWTH, 1);
+        let score = |row: usize| -> f32 {
+            trees.iter().map(|t| t.value(|f| rows.row(row)[f]) as f32).sum()
+        };
+        let scores: Vec<f32> = (0..seeds.len()).map(score).collect();
+        assert!(auc(&scores, &seeds) > 0.7, "{}", auc(&scores, &seeds));
+        assert_eq!(grow(&rows, &GROWTH, 1), trees);
+        assert_ne!(grow(&rows, &GROWTH, 2), trees);
+    }
+
+    #[test]
+    fn without_a_pattern_leaves_stay_near_nothing() {
+        let bins = [0, 0, 0, 0];
+        let rows = Rows { bins: &bins, bin_counts: &[1], seeds: &[true, false, false, false] };
+        let trees = grow(&rows, &Growth { row_share: 1.0, ..GROWTH }, 1);
+        assert!(trees.iter().all(|t| t.levels.is_empty() && t.leaves.len() == 1));
+    }
+}

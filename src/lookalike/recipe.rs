@@ -1,0 +1,417 @@
+//! The recipe: what is learnt from a seed, the same for every task. No knob needs turning.
+//!
+//! 1. A training sample: all seeds, known negatives, and enough of the others.
+//! 2. For each fold, from all other folds: a logistic regression for each penalty of a path, boosted
+//!    trees, and, of bags, more trees.
+//! 3. The penalty and the number of boosted trees that rank held-out seeds best.
+//! 4. Everybody is scored by the models of their own fold, and the three margins are blended.
+
+use rayon::prelude::*;
+
+use super::additive::{Additive, Terms};
+use super::blend::Blend;
+use super::boost::{self, Growth, Rows};
+use super::curve::Curve;
+use super::encode::{Encoded, Encoder};
+use super::fold::{FoldModel, PARTS};
+use super::forest::{self, Bagging};
+use super::layout::Layout;
+use super::linear::{Design, fit_path};
+use super::metrics::auc;
+use super::random::{chosen, draw};
+use super::report::Stability;
+use super::tree::{BLOCK_ROWS, Reorder, UNIT};
+
+/// Penalties of the logistic regression, strongest first.
+const PENALTIES: [f64; 6] = [3_000.0, 1_000.0, 300.0, 100.0, 30.0, 5.0];
+
+/// Numbers of boosted trees that are tried.
+const TREE_COUNTS: [usize; 4] = [50, 100, 200, 300];
+
+/// Others in the training sample, for each seed and at least. More do not help: on bank, where there
+/// are sixteen for each seed, half of them rank the hidden ones as well as all (AUC .7356 and .7357).
+const OTHERS_PER_SEED: usize = 3;
+const OTHERS_MIN: usize = 20_000;
+
+/// Rows that a boosted tree sees about, where there are plenty.
+const TREE_ROWS: f64 = 16_000.0;
+
+/// Seeds below which boosted trees ask three questions instead of four.
+const DEEP_SEEDS: usize = 1_000;
+
+/// Rows that the curve of scores is made of.
+const CURVE_ROWS: usize = 1 << 18;
+
+const SAMPLE_STREAM: u64 = 0x0073_616d_706c_6500;
+const CURVE_STREAM: u64 = 0x0063_7572_7665_0000;
+const BOOST_STREAM: u64 = 0x0062_6f6f_7374_0000;
+const BAG_STREAM: u64 = 0x0062_6167_0000_0000;
+const HALF_STREAM: u64 = 0x0068_616c_6600_0000;
+
+/// What a profile is to a look-alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It may become a member.
+    Candidate,
+    /// It is known to belong.
+    Seed,
+    /// It is known not to belong.
+    Negative,
+    /// It may not become a member, whatever its score.
+    Excluded,
+}
+
+/// What is to be learnt.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Problem<'a> {
+    /// How columns were encoded.
+    pub(crate) encoder: &'a Encoder,
+    /// Everybody, encoded.
+    pub(crate) encoded: &'a Encoded,
+    /// Who is which row.
+    pub(crate) layout: &'a Layout,
+    /// What each row is.
+    pub(crate) roles: &'a [Role],
+}
+
+/// What was learnt, and what it chose on held-out seeds.
+#[derive(Debug, Clone)]
+pub(crate) struct Learnt {
+    /// The models of each fold.
+    pub(crate) folds: Vec<FoldModel>,
+    /// How they are blended.
+    pub(crate) blend: Blend,
+    /// The penalty that was chosen.
+    pub(crate) penalty: f64,
+    /// The number of boosted trees that was chosen.
+    pub(crate) boosted_trees: usize,
+    /// Rows of the training sample.
+    pub(crate) sample_rows: usize,
+}
+
+/// The rows that are learnt from, ascending.
+fn sample(problem: &Problem<'_>, seeds: usize) -> Vec<u32> {
+    let others = problem.roles.len() - seeds;
+    let wanted = (seeds * OTHERS_PER_SEED).max(OTHERS_MIN);
+    let rate = wanted as f64 / others.max(1) as f64;
+    let in_sample = |row: &u32| {
+        let row = *row as usize;
+        matches!(problem.roles[row], Role::Seed | Role::Negative)
+            || rate >= 1.0
+            || chosen(draw(SAMPLE_STREAM, problem.layout.ids[row]), rate)
+    };
+    (0..problem.roles.len() as u32).filter(in_sample).collect()
+}
+
+/// What one fold's training left: a model for each choice, and the margins of the held-out rows of
+/// the sample for each.
+struct FoldWork {
+    additive: Vec<Additive>,
+    model: FoldModel,
+    held_additive: Vec<Vec<f32>>,
+    held_boosted: Vec<Vec<f32>>,
+    held_bagged: Vec<f32>,
+}
+
+/// Learns.
+pub(crate) fn learn(problem: &Problem<'_>) -> Learnt {
+    let seeds = problem.roles.iter().filter(|r| **r == Role::Seed).count();
+    let rows = sample(problem, seeds);
+    let is_seed: Vec<bool> =
+        rows.iter().map(|&row| problem.roles[row as usize] == Role::Seed).collect();
+    let terms = Terms::new(problem.encoder, problem.encoded, &rows);
+    let values = terms.values(problem.encoder, problem.encoded, &rows);
+    let design = Design { values: &values, width: terms.width(), seeds: &is_seed };
+    let gram = design.gram();
+    let trainer = Trainer {
+        problem,
+        rows: &rows,
+        is_seed: &is_seed,
+        terms: &terms,
+        values: &values,
+        gram: &gram,
+        growth: growth(seeds, rows.len()),
+        bagging: bagging(seeds, problem.roles.len()),
+    };
+    let folds: Vec<FoldWork> =
+        (0..problem.layout.folds.len()).into_par_iter().map(|fold| trainer.fold(fold)).collect();
+    trainer.choose(folds)
+}
+
+fn growth(seeds: usize, rows: usize) -> Growth {
+    Growth {
+        trees: TREE_COUNTS[TREE_COUNTS.len() - 1],
+        depth: if seeds < DEEP_SEEDS { 3 } else { 4 },
+        rate: 0.03,
+        l2: 10.0,
+        feature_share: 0.5,
+        row_share: (TREE_ROWS / rows.max(1) as f64).clamp(0.2, 0.8),
+    }
+}
+
+fn bagging(seeds: usize, rows: usize) -> Bagging {
+    Bagging {
+        // More trees even out the draws of bags; fewer are enough where bags are large, and there
+        // everybody has to walk them.
+        trees: if rows < 200_000 { 100 } else { 50 },
+        // Noise in a leaf falls with the root of its rows, so leaves grow with the root of seeds.
+        leaf_rows: ((0.75 * (seeds as f64).sqrt()).round() as usize).max(5),
+        depth: 16,
+        seeds_max: 10_000,
+    }
+}
+
+struct Trainer<'a> {
+    problem: &'a Problem<'a>,
+    rows: &'a [u32],
+    is_seed: &'a [bool],
+    terms: &'a Terms,
+    values: &'a [f32],
+    gram: &'a [f64],
+    growth: Growth,
+    bagging: Bagging,
+}
+
+impl Trainer<'_> {
+    /// The places in the sample that fold `fold` holds out.
+    fn held(&self, fold: usize) -> std::ops::Range<usize> {
+        let range = &self.problem.layout.folds[fold];
+        let place = |row: usize| self.rows.partition_point(|r| (*r as usize) < row);
+        place(range.start)..place(range.end)
+    }
+
+    /// `all` of the sample, `width` a row, without those held out.
+    fn without<T: Copy>(all: &[T], width: usize, held: &std::ops::Range<usize>) -> Vec<T> {
+        let (before, behind) = (&all[..held.start * width], &all[held.end * width..]);
+        before.iter().chain(behind).copied().collect()
+    }
+
+    fn fold(&self, fold: usize) -> FoldWork {
+        let held = self.held(fold);
+        let is_seed = Self::without(self.is_seed, 1, &held);
+        let additive = self.additive(&held, &is_seed);
+        let held_values = |model: &Additive| {
+            let margin = |&row: &u32| {
+                let (row, encoded) = (row as usize, self.problem.encoded);
+                model.margin(|f| encoded.bins[f][row], |f| encoded.numbers[f][row])
+            };
+            self.rows[held.clone()].iter().map(margin).collect()
+        };
+        let held_additive = additive.iter().map(held_values).collect();
+        let mut bins = self.problem.encoded.rows_of(&Self::without(self.rows, 1, &held));
+        let features = &self.problem.encoder.features;
+        let words: Vec<Option<usize>> =
+            features.iter().map(|f| f.is_word().then(|| f.bins())).collect();
+        let bin_counts: Vec<usize> = features.iter().map(super::encode::Feature::bins).collect();
+        let reorder = Reorder::learn(&bins, &is_seed, &words);
+        reorder.apply(&mut bins);
+        let train = Rows { bins: &bins, bin_counts: &bin_counts, seeds: &is_seed };
+        let boosted = boost::grow(&train, &self.growth, BOOST_STREAM + fold as u64);
+        let bagged = forest::grow(&train, &self.bagging, BAG_STREAM + fold as u64);
+        let mut held_bins = self.problem.encoded.rows_of(&self.rows[held]);
+        reorder.apply(&mut held_bins);
+        let width = bin_counts.len();
+        let held_rows = || held_bins.chunks_exact(width);
+        let mut held_boosted = vec![Vec::new(); TREE_COUNTS.len()];
+        for row in held_rows() {
+            let (mut sum, mut done) = (0, 0);
+            for (&count, margins) in TREE_COUNTS.iter().zip(&mut held_boosted) {
+                sum += boosted[done..count].iter().map(|t| t.value(|f| row[f])).sum::<i32>();
+                done = count;
+                margins.push(sum as f32 / UNIT);
+            }
+        }
+        let bagged_margin =
+            |row: &[u8]| bagged.iter().map(|t| t.value(|f| row[f])).sum::<i32>() as f32 / UNIT;
+        FoldWork {
+            held_bagged: held_rows().map(bagged_margin).collect(),
+            additive,
+            model: FoldModel { additive: Additive::default(), reorder, boosted, bagged },
+            held_additive,
+            held_boosted,
+        }
+    }
+
+    fn additive(&self, held: &std::ops::Range<usize>, is_seed: &[bool]) -> Vec<Additive> {
+        let values = Self::without(self.values, self.terms.width(), held);
+        let design = Design { values: &values, width: self.terms.width(), seeds: is_seed };
+        let share = is_seed.len() as f64 / self.is_seed.len().max(1) as f64;
+        let lines = fit_path(&design, &PENALTIES, self.gram, share);
+        lines.iter().map(|line| self.terms.model(self.problem.encoder, line)).collect()
+    }
+
+    /// The choices that rank held-out seeds best, and the blend of what they leave.
+    fn choose(&self, folds: Vec<FoldWork>) -> Learnt {
+        let together = |pick: &dyn Fn(&FoldWork) -> &Vec<f32>| -> Vec<f32> {
+            folds.iter().flat_map(pick).copied().collect()
+        };
+        let best = |choices: Vec<Vec<f32>>| -> (usize, Vec<f32>) {
+            let scored = choices.into_par_iter().map(|c| (auc(&c, self.is_seed), c));
+            let scored: Vec<(f64, Vec<f32>)> = scored.collect();
+            let mut best = 0;
+            for at in 1..scored.len() {
+                // The simpler choice stays unless the other is truly better.
+                if scored[at].0 > scored[best].0 + 1e-6 {
+                    best = at;
+                }
+            }
+            let mut scored = scored;
+            (best, scored.swap_remove(best).1)
+        };
+        let additive = (0..PENALTIES.len()).map(|at| together(&|f| &f.held_additive[at])).collect();
+        let boosted = (0..TREE_COUNTS.len()).map(|at| together(&|f| &f.held_boosted[at])).collect();
+        let (penalty, additive) = best(additive);
+        let (trees, boosted) = best(boosted);
+        let bagged = together(&|f| &f.held_bagged);
+        let (blend, _aucs) =
+            Blend::learn([&additive, &boosted, &bagged], self.is_seed, self.bagging.trees);
+        let finish = |work: FoldWork| {
+            let mut model = work.model;
+            model.boosted.truncate(TREE_COUNTS[trees]);
+            model.additive = work.additive.into_iter().nth(penalty).unwrap_or_default();
+            // What counts nothing need not be kept, nor walked.
+            if blend.weights[1] < NEGLIGIBLE {
+                model.boosted.clear();
+            }
+            if blend.weights[2] < NEGLIGIBLE {
+                model.bagged.clear();
+            }
+            model
+        };
+        Learnt {
+            blend: blend.without_negligible(NEGLIGIBLE),
+            folds: folds.into_iter().map(finish).collect(),
+            penalty: PENALTIES[penalty],
+            boosted_trees: TREE_COUNTS[trees],
+            sample_rows: self.rows.len(),
+        }
+    }
+}
+
+/// The weight below which a part is left out.
+const NEGLIGIBLE: f32 = 0.005;
+
+/// How alike two look-alikes are that are learnt from two halves of the seed. What is learnt is a lighter
+/// model, without bags and with the choices of the whole; it is compared on the first fold, which neither
+/// half saw.
+pub(crate) fn stability(problem: &Problem<'_>, learnt: &Learnt) -> Stability {
+    const BEST_SHARE: f64 = 0.1;
+    let seeds = problem.roles.iter().filter(|r| **r == Role::Seed).count();
+    let rows = sample(problem, seeds / 2);
+    let others: Vec<u32> = problem.layout.folds[0]
+        .clone()
+        .filter(|row| problem.roles[*row] == Role::Candidate)
+        .take(CURVE_ROWS)
+        .map(|row| row as u32)
+        .collect();
+    let halves: Vec<Vec<u32>> = [0, 1]
+        .into_par_iter()
+        .map(|half| {
+            let scores = half_scores(problem, learnt, &rows, &others, half);
+            let wanted = (others.len() as f64 * BEST_SHARE).ceil() as usize;
+            super::top::top(&scores, |_| true, |row| row as u64, wanted)
+        })
+        .collect();
+    let second: std::collections::HashSet<u32> = halves[1].iter().copied().collect();
+    let shared = halves[0].iter().filter(|row| second.contains(row)).count();
+    Stability {
+        overlap_share: shared as f64 / halves[0].len().max(1) as f64,
+        by_chance: BEST_SHARE,
+    }
+}
+
+/// The scores of `others` by a model of one half of the seed.
+fn half_scores(
+    problem: &Problem<'_>,
+    learnt: &Learnt,
+    rows: &[u32],
+    others: &[u32],
+    half: u64,
+) -> Vec<f32> {
+    let in_half = |row: &&u32| {
+        let row = **row as usize;
+        let held = problem.layout.folds[0].contains(&row);
+        let seed = problem.roles[row] == Role::Seed;
+        !held && (!seed || draw(HALF_STREAM, problem.layout.ids[row]) % 2 == half)
+    };
+    let rows: Vec<u32> = rows.iter().filter(in_half).copied().collect();
+    let is_seed: Vec<bool> =
+        rows.iter().map(|&row| problem.roles[row as usize] == Role::Seed).collect();
+    let seeds = is_seed.iter().filter(|s| **s).count();
+    let terms = Terms::new(problem.encoder, problem.encoded, &rows);
+    let values = terms.values(problem.encoder, problem.encoded, &rows);
+    let design = Design { values: &values, width: terms.width(), seeds: &is_seed };
+    let line = fit_path(&design, &[learnt.penalty], &design.gram(), 1.0).swap_remove(0);
+    let line = terms.model(problem.encoder, &line);
+    let mut growth = growth(seeds, rows.len());
+    growth.trees = learnt.boosted_trees;
+    let mut bins = problem.encoded.rows_of(&rows);
+    let features = &problem.encoder.features;
+    let words: Vec<Option<usize>> =
+        features.iter().map(|f| f.is_word().then(|| f.bins())).collect();
+    let bin_counts: Vec<usize> = features.iter().map(super::encode::Feature::bins).collect();
+    let reorder = Reorder::learn(&bins, &is_seed, &words);
+    reorder.apply(&mut bins);
+    let train = Rows { bins: &bins, bin_counts: &bin_counts, seeds: &is_seed };
+    let model = FoldModel {
+        additive: line,
+        reorder,
+        boosted: boost::grow(&train, &growth, HALF_STREAM + half),
+        bagged: Vec::new(),
+    };
+    let encoded = problem.encoded;
+    let blend = learnt.blend.without_bags();
+    others
+        .iter()
+        .map(|&row| {
+            let row = row as usize;
+            let number = |f: usize| encoded.numbers[f].get(row).copied().unwrap_or(0.0);
+            blend.score(model.score_one(|f| encoded.bins[f][row], number))
+        })
+        .collect()
+}
+
+/// The score of every row: each by the models of its own fold.
+pub(crate) fn score(
+    folds: &[FoldModel],
+    blend: &Blend,
+    encoded: &Encoded,
+    layout: &Layout,
+) -> Vec<f32> {
+    /// Rows a task scores.
+    const TASK_ROWS: usize = 32 * BLOCK_ROWS;
+    let mut scores = vec![0.0; layout.len()];
+    let mut tasks = Vec::new();
+    let mut rest = scores.as_mut_slice();
+    for (range, model) in layout.folds.iter().zip(folds) {
+        let (fold, behind) = rest.split_at_mut(range.len());
+        rest = behind;
+        for (at, part) in fold.chunks_mut(TASK_ROWS).enumerate() {
+            tasks.push((model, range.start + at * TASK_ROWS, part));
+        }
+    }
+    tasks.into_par_iter().for_each(|(model, start, part)| {
+        let mut margins = [const { Vec::new() }; PARTS];
+        for margins in &mut margins {
+            margins.resize(part.len(), 0.0);
+        }
+        let [a, b, c] = &mut margins;
+        model.score(encoded, start, [a, b, c]);
+        for (row, score) in part.iter_mut().enumerate() {
+            *score = blend.score([margins[0][row], margins[1][row], margins[2][row]]);
+        }
+    });
+    scores
+}
+
+/// Where a score lies among those of candidates.
+pub(crate) fn curve(scores: &[f32], roles: &[Role], layout: &Layout) -> Curve {
+    let candidates = roles.iter().filter(|r| **r == Role::Candidate).count();
+    let rate = CURVE_ROWS as f64 / candidates.max(1) as f64;
+    let picked = |row: &usize| {
+        roles[*row] == Role::Candidate
+            && (rate >= 1.0 || chosen(draw(CURVE_STREAM, layout.ids[*row]), rate))
+    };
+    let mut picked: Vec<f32> = (0..scores.len()).filter(picked).map(|row| scores[row]).collect();
+    Curve::of(&mut picked)
+}
