@@ -35,11 +35,13 @@ pub(super) async fn run(args: &DiffArgs, global: &Global, output: &mut Output) -
 }
 
 fn text(diff: &Diff) -> String {
-    let from = diff.from.map_or_else(|| "nothing".to_owned(), |build| format!("build {build}"));
+    let before = match diff.from {
+        Some(build) => format!("{} members in build {build}", count(diff.members_before)),
+        None => "no membership before".to_owned(),
+    };
     format!(
-        "{}: {} members in {from}, {} in build {}\n  {} entered, {} exited, {} stayed\n",
+        "{}: {before}, {} in build {}\n  {} entered, {} exited, {} stayed\n",
         diff.name,
-        count(diff.members_before),
         count(diff.members),
         diff.to,
         count(diff.entered),

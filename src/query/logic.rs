@@ -40,7 +40,8 @@ pub mod df {
     pub use datafusion::logical_expr::utils::{conjunction, disjunction, split_conjunction};
     pub use datafusion::logical_expr::{
         Aggregate, BinaryExpr, Distinct, Expr, ExprSchemable, Filter, Join, Limit, LogicalPlan,
-        Operator, Projection, Subquery, SubqueryAlias, TableScan, lit,
+        Operator, Projection, Subquery, SubqueryAlias, TableScan, Window, WindowFrameBound,
+        WindowFrameUnits, WindowFunctionDefinition, lit,
     };
 }
 

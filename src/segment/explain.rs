@@ -6,8 +6,8 @@ use crate::query::df::{self, Expr, ScalarValue};
 use crate::query::{Session, to_sql};
 
 use super::program::{
-    AGGREGATE, Aggregate, AggregateId, EVENT, FilterId, Function, Leaf, LeafId, PROFILE, Program,
-    SetExpr, is_true,
+    AGGREGATE, Aggregate, AggregateId, EVENT, FilterId, Function, Leaf, LeafId, Local, PROFILE,
+    Program, SetExpr, Span, WindowCall, Windowed, is_true,
 };
 
 impl Program {
@@ -40,6 +40,15 @@ impl Program {
                     keys.collect::<Vec<_>>().join(", ")
                 )
             }
+            Leaf::Windowed(windowed) => {
+                let conditions = windowed.conditions.iter().map(to_sql).collect::<Vec<_>>();
+                format!(
+                    "an event: {}, of those: {}, where {}",
+                    self.rows(windowed.rows),
+                    conditions.join(" AND "),
+                    windowed.windows.iter().enumerate().map(seen).collect::<Vec<_>>().join(", ")
+                )
+            }
             Leaf::Local(local) => {
                 format!("a query profile by profile over events: {}", self.rows(local.rows))
             }
@@ -54,6 +63,7 @@ impl Program {
             Leaf::Groups { .. } => "aggregate",
             Leaf::Sequence { .. } => "sequence",
             Leaf::Ranked(_) => "ranked",
+            Leaf::Windowed(_) => "window",
             Leaf::Local(_) => "query",
         }
     }
@@ -167,8 +177,8 @@ impl Program {
                 ("first events".to_owned(), self.counted(session, *first, own(EVENT)).await?),
                 ("later events".to_owned(), self.counted(session, *then, own(EVENT)).await?),
             ]),
-            Leaf::Local(local) => {
-                let rows = self.counted(session, local.rows, own(EVENT)).await?;
+            Leaf::Windowed(Windowed { rows, .. }) | Leaf::Local(Local { rows, .. }) => {
+                let rows = self.counted(session, *rows, own(EVENT)).await?;
                 Ok(vec![("events that it looks at".to_owned(), rows)])
             }
             Leaf::Groups { condition, .. } => {
@@ -219,6 +229,16 @@ impl Program {
 
 fn column(relation: &str, name: &str) -> Expr {
     Expr::Column(df::Column::new(Some(df::TableReference::bare(relation)), name))
+}
+
+/// A window in words.
+fn seen((place, call): (usize, &WindowCall)) -> String {
+    let which = if call.is_least { "least" } else { "greatest" };
+    let of = match call.span {
+        Span::FromHere => "from here on",
+        Span::UntilHere => "until here",
+    };
+    format!("{place} is the {which} {} {of}", to_sql(&call.value))
 }
 
 fn place_of(id: AggregateId) -> String {

@@ -16,6 +16,8 @@ use crate::query::df::{Expr, LogicalPlan, ScalarValue};
 pub const PROFILE: &str = "profiles";
 /// The relation of columns of `events`.
 pub const EVENT: &str = "events";
+/// The relation of windows: the name is the place in [`Windowed::windows`].
+pub const WINDOW: &str = "window";
 /// The relation of aggregates: the name is the place in [`Program::aggregates`].
 pub const AGGREGATE: &str = "aggregate";
 
@@ -77,6 +79,8 @@ pub enum Leaf {
     /// The first profiles of a set in some order: the only leaf that is not decided profile by
     /// profile.
     Ranked(Ranked),
+    /// A row of events for which conditions are true that speak of the rows around it.
+    Windowed(Windowed),
     /// The profiles of the rows that a query over events returns, a query that never looks at two
     /// profiles at once: windows by profile, groups by profile and more.
     Local(Local),
@@ -106,6 +110,40 @@ pub struct RankKey {
     pub ascending: bool,
     /// Whether nulls come first.
     pub nulls_first: bool,
+}
+
+/// Rows of a filter, what is known from the other rows of their profile, and conditions on both.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Windowed {
+    /// The rows.
+    pub rows: FilterId,
+    /// What is known from other rows, in the order of their places in [`WINDOW`].
+    pub windows: Vec<WindowCall>,
+    /// All of them are true of a row.
+    pub conditions: Vec<Expr>,
+}
+
+/// The least or greatest value of a profile's rows from one on, or until it; the rows in the order
+/// of their time.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct WindowCall {
+    /// Whether it is the least.
+    pub is_least: bool,
+    /// Of which rows.
+    pub span: Span,
+    /// The value of each row; null does not count.
+    pub value: Expr,
+    /// Its type: a whole number, a day or a moment.
+    pub data_type: DataType,
+}
+
+/// Which rows of a profile a window looks at, the current one included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Span {
+    /// It and those behind it.
+    FromHere,
+    /// It and those before it.
+    UntilHere,
 }
 
 /// A query over the rows of one filter, run shard by shard.

@@ -17,6 +17,8 @@ use super::support::{Dice, Project};
 
 const PROFILES: u64 = 400;
 const EVENTS: u64 = 6_000;
+/// Events that each have a time of their own.
+const PINGS: i64 = 1_500;
 const NAMES: [&str; 5] = ["view", "cart", "purchase", "refund", "visit \u{e9}t\u{e9}"];
 const CATEGORIES: [&str; 5] = ["shoes", "h\u{fc}te", "books", "", "it''s"];
 /// Times around which events lie: a leap day, two changes of the clock, ends of months and years.
@@ -206,6 +208,20 @@ impl Writer {
                 self.one(&["", "DESC", "DESC NULLS LAST"]),
                 1 + self.0.throw(60)
             ),
+            // No two of these events have one time, so the order of rows is one order.
+            11 if self.0.throw(2) == 0 => format!(
+                "SELECT profile_id FROM (SELECT profile_id, event, ts, {}(CASE WHEN {} THEN {} END) \
+                 OVER (PARTITION BY profile_id ORDER BY ts ROWS BETWEEN {}) AS seen FROM events \
+                 WHERE event IN ('ping', 'pong') AND {row}) t \
+                 WHERE seen IS NULL OR (event = 'pong' AND CAST(seen AS BIGINT) % 2 = 0)",
+                self.one(&["min", "max"]),
+                self.row("", 1),
+                self.one(&["ts", "quantity"]),
+                self.one(&[
+                    "CURRENT ROW AND UNBOUNDED FOLLOWING",
+                    "UNBOUNDED PRECEDING AND CURRENT ROW"
+                ])
+            ),
             11 => format!(
                 "SELECT DISTINCT profile_id FROM (SELECT profile_id, event, ts, lead(ts) OVER \
                  (PARTITION BY profile_id ORDER BY ts, event, amount, category, quantity) AS later \
@@ -278,6 +294,12 @@ fn events(dice: &mut Dice) -> String {
         };
         let category = dice.pick(&["shoes", "h\u{fc}te", "books", "", "it\'s"]);
         writeln!(text, "{user},{at},{name},{amount},{quantity},{category}").expect("text grows");
+    }
+    for n in 0..PINGS {
+        let user = dice.throw(PROFILES / 8);
+        let at = chrono::DateTime::from_timestamp(AROUND[0] + n * 2_111, 0).expect("a time");
+        let (at, name) = (at.format("%Y-%m-%dT%H:%M:%SZ"), dice.pick(&["ping", "pong"]));
+        writeln!(text, "{user},{at},{name},,{},shoes", dice.throw(5)).expect("text grows");
     }
     text
 }

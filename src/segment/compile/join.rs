@@ -92,10 +92,15 @@ impl Compiler<'_> {
                 if !profiles.is_unique {
                     return opaque("a join multiplies events");
                 }
-                let among = rows.among.into_iter().chain(profiles.among).collect();
-                Relation::Events(EventRows { conditions: rows.conditions, among, columns })
+                if !rows.windows.is_empty() {
+                    return opaque("a join of what a window returns");
+                }
+                let among = rows.among.iter().cloned().chain(profiles.among).collect();
+                Relation::Events(EventRows { among, columns, ..rows })
             }
-            (Relation::Events(left), Relation::Events(right)) => {
+            (Relation::Events(left), Relation::Events(right))
+                if left.windows.is_empty() && right.windows.is_empty() =>
+            {
                 Relation::Pairs(Pairs::new(left, right))
             }
             _ => return opaque("it joins three or more events"),
@@ -135,7 +140,7 @@ impl Compiler<'_> {
                 }
             }
             Relation::Events(rows) => {
-                if !rows.among.is_empty() {
+                if !rows.among.is_empty() || !rows.windows.is_empty() {
                     return opaque("a LEFT JOIN with events of some profiles");
                 }
                 is_unique = false;

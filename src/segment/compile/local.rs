@@ -64,7 +64,10 @@ impl Compiler<'_> {
             LogicalPlan::Aggregate(a) => &a.input,
             _ => return opaque("it is no chain of queries over events"),
         };
-        let Ok(Relation::Events(rows)) = self.relation(input) else { return self.base(input) };
+        let rows = match self.relation(input) {
+            Ok(Relation::Events(rows)) if rows.windows.is_empty() => rows,
+            _ => return self.base(input),
+        };
         let mut columns = Vec::new();
         for column in &rows.columns {
             match column {

@@ -11,6 +11,7 @@
 //! - [`join`]: semi, anti, inner and outer joins on `profile_id`
 //! - [`ranked`]: ORDER BY with LIMIT over profiles
 //! - [`local`]: other queries that never look at two profiles at once
+//! - [`window`]: the least or greatest of a profile's rows from here on, or until here
 //! - [`sequence`]: two events with a time between them
 //!
 //! Nothing here runs anything. What is not recognised is an [`Opaque`] with the reason, and runs as
@@ -23,6 +24,7 @@ pub mod local;
 pub mod ranked;
 pub mod relation;
 pub mod sequence;
+pub mod window;
 
 use std::fmt;
 

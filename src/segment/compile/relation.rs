@@ -7,7 +7,7 @@ use crate::query::df::{
     Transformed, TransformedResult as _, TreeNode as _, split_conjunction,
 };
 
-use super::super::program::{EVENT, FilterId, Leaf, PROFILE, SetExpr, is_never};
+use super::super::program::{EVENT, FilterId, Leaf, PROFILE, SetExpr, WindowCall, is_never};
 use super::sequence::Pairs;
 use super::{Compiler, Seen, is_profile_id, opaque};
 
@@ -32,6 +32,10 @@ pub(super) struct EventRows {
     pub(super) conditions: Vec<Expr>,
     pub(super) among: Vec<SetExpr>,
     pub(super) columns: Columns,
+    /// What the rows know of those around them.
+    pub(super) windows: Vec<WindowCall>,
+    /// Conditions behind the windows.
+    pub(super) after: Vec<Expr>,
 }
 
 /// One row for each profile of a set.
@@ -159,6 +163,7 @@ impl Compiler<'_> {
     pub(super) fn members(&mut self, relation: Relation) -> Seen<SetExpr> {
         Ok(match relation {
             Relation::Profiles(rows) => self.narrowed(SetExpr::all(rows.among)),
+            Relation::Events(rows) if !rows.windows.is_empty() => self.windowed(rows),
             Relation::Events(rows) => {
                 let happened = self.happened(rows.conditions);
                 SetExpr::all([happened].into_iter().chain(rows.among))
@@ -211,7 +216,7 @@ impl Compiler<'_> {
             LogicalPlan::Join(join) => self.joined(join),
             LogicalPlan::Distinct(Distinct::All(_)) | LogicalPlan::Union(_) => self.ids_alone(plan),
             LogicalPlan::Limit(limit) => self.ranked(limit),
-            LogicalPlan::Window(_) => opaque("it has a window function"),
+            LogicalPlan::Window(window) => self.windows(window),
             LogicalPlan::Distinct(Distinct::On(_)) => opaque("it has DISTINCT ON"),
             other => opaque(format!("it has {}", node_name(other))),
         }
@@ -255,6 +260,8 @@ impl Compiler<'_> {
                 conditions: Vec::new(),
                 among: Vec::new(),
                 columns: columns(EVENT),
+                windows: Vec::new(),
+                after: Vec::new(),
             })),
             _ => opaque(format!("it reads table {table}")),
         }
@@ -284,7 +291,8 @@ impl Compiler<'_> {
                     if condition.is_volatile() {
                         return opaque("it has a random function");
                     }
-                    rows.conditions.push(condition);
+                    let behind = !rows.windows.is_empty();
+                    if behind { &mut rows.after } else { &mut rows.conditions }.push(condition);
                 }
             }
             Relation::Pairs(pairs) => {
@@ -320,6 +328,9 @@ impl Compiler<'_> {
             }));
         }
         match relation {
+            Relation::Events(rows) if !rows.windows.is_empty() => {
+                opaque("it aggregates what a window returns")
+            }
             Relation::Events(rows) => self.aggregated(node, &rows, scope).map(Relation::Profiles),
             Relation::Profiles(_) => opaque("it aggregates rows that are one a profile"),
             Relation::Pairs(_) => opaque("it aggregates pairs of events"),

@@ -17,6 +17,7 @@ use super::condition::{Columns, conformed};
 use super::events::Found;
 use super::leaves::LeafSets;
 use super::plan::{Shard, Work};
+use super::window;
 use super::words::Words;
 
 /// Rows that passed one filter.
@@ -106,11 +107,17 @@ pub(super) async fn run(
         sorted.insert(filter, collected.sorted(&work.event_schema)?);
     }
     for leaf in wanted {
-        let Leaf::Local(local) = &work.program.leaves[leaf.0] else { continue };
-        let Some(rows) = sorted.get(&local.rows) else { continue };
-        let set = match found.failed_filters.get(&local.rows) {
-            Some(error) => Err(error.clone()),
-            None => ids_of(work, shard, local, rows).await,
+        let filter = match &work.program.leaves[leaf.0] {
+            Leaf::Local(local) => local.rows,
+            Leaf::Windowed(windowed) => windowed.rows,
+            _ => continue,
+        };
+        let Some(rows) = sorted.get(&filter) else { continue };
+        let set = match (found.failed_filters.get(&filter), &work.program.leaves[leaf.0]) {
+            (Some(error), _) => Err(error.clone()),
+            (None, Leaf::Local(local)) => ids_of(work, shard, local, rows).await,
+            (None, Leaf::Windowed(windowed)) => window::profiles(work, shard, windowed, rows),
+            (None, _) => continue,
         };
         sets.put(*leaf, set);
     }

@@ -70,7 +70,9 @@ impl LeafSets {
                 continue;
             }
             let set = match &work.program.leaves[id.0] {
-                Leaf::Attribute(_) | Leaf::Local(_) | Leaf::Ranked(_) => continue,
+                Leaf::Attribute(_) | Leaf::Local(_) | Leaf::Windowed(_) | Leaf::Ranked(_) => {
+                    continue;
+                }
                 Leaf::Events(filter) => match found.failed_filters.get(filter) {
                     Some(error) => Err(error.clone()),
                     None => match found.seen.get(filter) {

@@ -11,6 +11,7 @@
 //! - [`condition`]: conditions and values of rows
 //! - [`state`], [`distinct`], [`sequence`]: dense states of aggregates
 //! - [`collect`]: rows for queries of one profile at a time
+//! - [`window`]: what a row knows of those around it
 //! - [`rank`]: the first profiles in some order, of all shards
 //! - [`leaves`]: leaves and set algebra of one shard
 //! - [`words`]: sets of bits
@@ -26,6 +27,7 @@ mod rank;
 mod select;
 mod sequence;
 mod state;
+mod window;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -13,7 +13,7 @@ use crate::query::df::Expr;
 use crate::query::{Base, Session, scan_schema};
 use crate::store::{ColumnRanges, DataFile, Files, OpenFile, Store, StoreSnapshot};
 
-use super::super::program::{AggregateId, FilterId, Leaf, LeafId, PROFILE, Program};
+use super::super::program::{AggregateId, EVENT, FilterId, Leaf, LeafId, PROFILE, Program};
 use super::condition::Value;
 use super::profiles::ProfileNeeds;
 use super::select::{Specials, TimeRange, time_range};
@@ -154,6 +154,7 @@ impl Work {
             Leaf::Events(filter) => of(filter),
             Leaf::Sequence { first, then, .. } => of(first) + of(then),
             Leaf::Local(local) => of(&local.rows),
+            Leaf::Windowed(windowed) => of(&windowed.rows),
             leaf => values(leaf)
                 .into_iter()
                 .flat_map(Program::aggregates_in)
@@ -226,6 +227,17 @@ fn needs(program: &Program, wanted: &BTreeSet<LeafId>) -> Vec<Need> {
             }
             Leaf::Local(local) => {
                 need(local.rows, &|n| n.collected.extend(local.columns.iter().cloned()));
+            }
+            Leaf::Windowed(windowed) => {
+                let values = windowed.windows.iter().map(|call| &call.value);
+                let expressions = values.chain(&windowed.conditions);
+                let columns: BTreeSet<String> = expressions
+                    .flat_map(Expr::column_refs)
+                    .filter(|c| c.relation.as_ref().is_some_and(|r| r.table() == EVENT))
+                    .map(|c| c.name.clone())
+                    .chain([tables::PROFILE_ID.to_owned(), tables::TS.to_owned()])
+                    .collect();
+                need(windowed.rows, &|n| n.collected.extend(columns.iter().cloned()));
             }
             Leaf::Groups { .. } | Leaf::Ranked(_) => {
                 for id in

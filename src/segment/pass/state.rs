@@ -252,7 +252,7 @@ pub(super) fn integers(values: &ArrayRef) -> Result<Int64Array> {
     Ok(wide.map_err(|_| mismatch())?.as_primitive::<Int64Type>().clone())
 }
 
-fn from_integers(values: &ArrayRef, data_type: &DataType) -> Result<ArrayRef> {
+pub(super) fn from_integers(values: &ArrayRef, data_type: &DataType) -> Result<ArrayRef> {
     let narrow = match data_type {
         DataType::Date32 => cast(values, &DataType::Int32).and_then(|v| cast(&v, data_type)),
         _ => cast(values, data_type),
