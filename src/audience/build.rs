@@ -168,7 +168,7 @@ impl Running<'_> {
         for name in &order {
             match self.decided(name, plans.remove(name)) {
                 Ok(Decision::Evaluate(planned)) => todo.push((name.clone(), *planned)),
-                Ok(Decision::Done(outcome)) => self.done(name, outcome, started),
+                Ok(Decision::Done(outcome)) => self.done(name, outcome, Instant::now()),
                 Err(error) => self.done(name, Outcome::Failed(error), started),
             }
         }

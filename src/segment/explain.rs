@@ -7,7 +7,7 @@ use crate::query::{Session, to_sql};
 
 use super::program::{
     AGGREGATE, Aggregate, AggregateId, EVENT, FilterId, Function, Leaf, LeafId, Local, PROFILE,
-    Program, SetExpr, Span, WindowCall, Windowed, is_true,
+    Program, SetExpr, Span, WINDOW, WindowCall, Windowed, is_true,
 };
 
 impl Program {
@@ -40,15 +40,12 @@ impl Program {
                     keys.collect::<Vec<_>>().join(", ")
                 )
             }
-            Leaf::Windowed(windowed) => {
-                let conditions = windowed.conditions.iter().map(to_sql).collect::<Vec<_>>();
-                format!(
-                    "an event: {}, of those: {}, where {}",
-                    self.rows(windowed.rows),
-                    conditions.join(" AND "),
-                    windowed.windows.iter().enumerate().map(seen).collect::<Vec<_>>().join(", ")
-                )
-            }
+            Leaf::Windowed(windowed) => format!(
+                "an event: {}, of those: {}, where {}",
+                self.rows(windowed.rows),
+                all_of(&windowed.conditions.iter().map(numbered).collect::<Vec<_>>()),
+                windowed.windows.iter().enumerate().map(seen).collect::<Vec<_>>().join(", ")
+            ),
             Leaf::Local(local) => {
                 format!("a query profile by profile over events: {}", self.rows(local.rows))
             }
@@ -105,7 +102,7 @@ impl Program {
         if conditions.is_empty() {
             return "any".to_owned();
         }
-        conditions.iter().map(to_sql).collect::<Vec<_>>().join(" AND ")
+        all_of(conditions)
     }
 
     /// `expression` with its aggregates written out.
@@ -231,6 +228,15 @@ fn column(relation: &str, name: &str) -> Expr {
     Expr::Column(df::Column::new(Some(df::TableReference::bare(relation)), name))
 }
 
+/// Conditions that are all true, as SQL.
+fn all_of(conditions: &[Expr]) -> String {
+    let texts = conditions.iter().map(|condition| match to_sql(condition) {
+        text if conditions.len() > 1 && text.contains(" OR ") => format!("({text})"),
+        text => text,
+    });
+    texts.collect::<Vec<_>>().join(" AND ")
+}
+
 /// A window in words.
 fn seen((place, call): (usize, &WindowCall)) -> String {
     let which = if call.is_least { "least" } else { "greatest" };
@@ -238,18 +244,22 @@ fn seen((place, call): (usize, &WindowCall)) -> String {
         Span::FromHere => "from here on",
         Span::UntilHere => "until here",
     };
-    format!("{place} is the {which} {} {of}", to_sql(&call.value))
+    format!("window_{place} is the {which} {} {of}", to_sql(&call.value))
 }
 
 fn place_of(id: AggregateId) -> String {
     format!("aggregate_{}_", id.0)
 }
 
-/// `expression` with a name for each aggregate that no column has.
+/// `expression` with a name for each aggregate and window that no column has.
 fn numbered(expression: &Expr) -> Expr {
     use df::{Transformed, TransformedResult as _, TreeNode as _};
     let named = expression.clone().transform_up(|e| {
         Ok(match &e {
+            Expr::Column(c) if c.relation.as_ref().is_some_and(|r| r.table() == WINDOW) => {
+                let name = format!("window_{}", c.name);
+                Transformed::yes(Expr::Column(df::Column::new_unqualified(name)))
+            }
             Expr::Column(c) if c.relation.as_ref().is_some_and(|r| r.table() == AGGREGATE) => {
                 let place =
                     c.name.parse().map_or_else(|_| c.name.clone(), |n| place_of(AggregateId(n)));

@@ -8,9 +8,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray as _, BooleanArray, ListArray, new_null_array};
-use arrow::compute::{cast, concat};
-use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::array::{
+    Array, ArrayRef, AsArray as _, BooleanArray, Date32Array, ListArray, TimestampMicrosecondArray,
+    new_null_array,
+};
+use arrow::compute::{cast, concat, max, min};
+use arrow::datatypes::{
+    DataType, Date32Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
+};
 
 use crate::error::{Error, Result};
 use crate::query::df::{
@@ -33,6 +38,8 @@ pub(super) struct Value {
     contains: Option<Contains>,
     /// Whether it is a column as it is.
     is_column: bool,
+    /// Whether it is the day, in UTC, of a column of moments.
+    is_day: bool,
 }
 
 /// `array_has(column, item)`, or NOT of it.
@@ -78,6 +85,7 @@ impl Value {
             formula: session.formula(&bare, &schema)?,
             contains: contains(&bare),
             is_column: matches!(bare, Expr::Column(_)),
+            is_day: is_day(&bare, table),
             columns,
         })
     }
@@ -100,6 +108,11 @@ impl Value {
         if self.is_column {
             return arrays.into_iter().next().ok_or_else(|| Error::internal("a column of nothing"));
         }
+        if self.is_day
+            && let Some(moments) = arrays[0].as_primitive_opt::<TimestampMicrosecondType>()
+        {
+            return Ok(Arc::new(days(moments)));
+        }
         self.formula.evaluate(arrays, columns.rows())
     }
 
@@ -117,6 +130,11 @@ impl Value {
             {
                 return self.of_dictionary(values, keys);
             }
+            if let Some(days) = column.as_primitive_opt::<Date32Type>()
+                && let Some(words) = self.of_days(days)?
+            {
+                return Ok(words);
+            }
         }
         let arrays = self
             .columns
@@ -125,6 +143,19 @@ impl Value {
             .map(|(name, field)| conformed(&columns.column(name)?, field.data_type()));
         let values = self.formula.evaluate(arrays.collect::<Result<Vec<_>>>()?, columns.rows())?;
         Ok(Words::of_true(truth(&values)?))
+    }
+
+    /// Evaluates each day between the least and the greatest once, and null; nothing where that is
+    /// more than there are rows. What is asked of a day (its month, its age) is slow to compute.
+    fn of_days(&self, days: &Date32Array) -> Result<Option<Words>> {
+        let (Some(least), Some(greatest)) = (min(days), max(days)) else { return Ok(None) };
+        let span = i64::from(greatest) - i64::from(least);
+        if span >= i64::try_from(days.len()).unwrap_or(i64::MAX) {
+            return Ok(None);
+        }
+        let all: ArrayRef = Arc::new(Date32Array::from_iter_values(least..=greatest));
+        let keys = days.iter().map(|day| day.map(|day| day - least));
+        self.of_dictionary(&all, &keys.collect()).map(Some)
     }
 
     /// Evaluates each distinct value once, and null.
@@ -199,6 +230,21 @@ pub(super) fn conformed(array: &ArrayRef, data_type: &DataType) -> Result<ArrayR
         return Ok(Arc::clone(array));
     }
     cast(array, data_type).map_err(|e| Error::data(format!("the store's files are broken: {e}")))
+}
+
+/// Whether `expression` is `CAST(column AS DATE)` of a column of moments in UTC.
+fn is_day(expression: &Expr, table: &Schema) -> bool {
+    let Expr::Cast(cast) = expression else { return false };
+    let Expr::Column(column) = cast.expr.as_ref() else { return false };
+    let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    let of_moments = table.field_with_name(&column.name).is_ok_and(|f| f.data_type() == &utc);
+    of_moments && cast.field.data_type() == &DataType::Date32
+}
+
+/// The days that moments lie in.
+fn days(moments: &TimestampMicrosecondArray) -> Date32Array {
+    const DAY_US: i64 = 86_400_000_000;
+    moments.unary(|us| i32::try_from(us.div_euclid(DAY_US)).unwrap_or(i32::MAX))
 }
 
 fn truth(values: &ArrayRef) -> Result<&BooleanArray> {
