@@ -5,12 +5,12 @@ use serde::Serialize;
 use crate::error::Result;
 use crate::membership::Membership;
 use crate::membership::wire::{self, Format};
-use crate::model::{AsOf, BuildId, Name, TableName};
-use crate::query::{Limits, Session};
-use crate::store::{Change, Committed, FileLayout, Store, StoreSnapshot, encode};
+use crate::model::{AsOf, BuildId, Name};
+use crate::query::Limits;
+use crate::store::{Committed, Store, StoreSnapshot};
 
-use super::catalog::{Catalog, State, Status};
-use super::rows;
+use super::catalog::Status;
+use super::keep::{KeepRequest, keep};
 
 /// What to keep, and where.
 pub struct ImportRequest<'a> {
@@ -48,59 +48,31 @@ pub struct Imported {
 ///
 /// The outer result is [`Committed::Conflict`]'s error where another writer was faster.
 pub async fn import(request: &ImportRequest<'_>) -> Result<(Imported, Committed)> {
-    let (store, snapshot, name) = (request.store, request.snapshot, request.name.as_str());
-    let session = Session::over(store, snapshot, request.limits, request.now)?;
-    let catalog = Catalog::load(&session).await?;
-    let before = catalog.memberships(&session, [name]).await?.remove(name).unwrap_or_default();
-    let membership = request.membership;
-    let imported = Imported {
-        build: BuildId(snapshot.record.last_build + 1),
-        members: membership.len(),
-        entered: membership.and_not_len(&before),
-        exited: before.and_not_len(membership),
-    };
-    let digest = digest(membership);
-    let state = State {
-        segment: name.to_owned(),
-        build: imported.build,
-        as_of: request.now,
+    let digest = digest(request.membership);
+    let (state, committed) = keep(&KeepRequest {
+        store: request.store,
+        snapshot: request.snapshot,
+        operation: "import",
+        name: request.name,
+        membership: request.membership,
+        definition: &digest,
         status: Status::Imported,
-        members: Some(imported.members),
-        entered: Some(imported.entered),
-        exited: Some(imported.exited),
+        as_of: request.now,
+        now: request.now,
         elapsed_ms: 0,
-        definition: digest.clone(),
-        membership_build: Some(imported.build),
-        inputs: Some(digest),
-        error: None,
+        limits: request.limits,
+    })
+    .await?;
+    let imported = Imported {
+        build: state.build,
+        members: request.membership.len(),
+        entered: state.entered.unwrap_or(0),
+        exited: state.exited.unwrap_or(0),
     };
-    let change = change(request, &state).await?;
-    let committed = store.commit(snapshot, change).await?;
     Ok((imported, committed))
 }
 
 /// What an imported segment is defined by: its members.
 fn digest(membership: &Membership) -> String {
     blake3::hash(&wire::encode(membership, Format::Roaring)).to_hex()[..16].to_owned()
-}
-
-async fn change(request: &ImportRequest<'_>, state: &State) -> Result<Change> {
-    let (store, snapshot) = (request.store, request.snapshot);
-    let mut change = Change::new("import", request.now);
-    change.build = Some(state.build.0);
-    let segment = (state.segment.as_str(), state.definition.as_str(), request.membership);
-    let schema = &snapshot.table(TableName::Memberships)?.schema;
-    let size = snapshot.shard_size()?;
-    let rows = rows::memberships(schema, state.build, state.as_of, size, [segment])?;
-    if rows.num_rows() > 0 {
-        let encoded = encode::encode(schema, &[rows], FileLayout::of(TableName::Memberships))?;
-        let file = store.put(TableName::Memberships, "", encoded).await?;
-        change.table(TableName::Memberships).added.push(file);
-    }
-    let schema = &snapshot.table(TableName::Builds)?.schema;
-    let rows = rows::builds(schema, std::slice::from_ref(state), snapshot.record.version)?;
-    let encoded = encode::encode(schema, &[rows], FileLayout::of(TableName::Builds))?;
-    let file = store.put(TableName::Builds, "", encoded).await?;
-    change.table(TableName::Builds).added.push(file);
-    Ok(change)
 }

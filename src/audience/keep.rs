@@ -25,6 +25,8 @@ pub struct KeepRequest<'a> {
     pub membership: &'a Membership,
     /// What it is defined by; the next build of what reads it compares it.
     pub definition: &'a str,
+    /// What it is called in lists.
+    pub status: Status,
     /// What `now()` was.
     pub as_of: AsOf,
     /// The clock.
@@ -35,11 +37,12 @@ pub struct KeepRequest<'a> {
     pub limits: Limits,
 }
 
-/// Commits the segment: its state after the commit.
+/// Commits the segment: its state after the commit, and whether another writer was faster. Then, as
+/// after an error, nothing is committed.
 ///
 /// # Errors
-/// Where the store cannot be read or written, or another writer was faster. Nothing is committed then.
-pub async fn keep(request: &KeepRequest<'_>) -> Result<State> {
+/// Where the store cannot be read or written.
+pub async fn keep(request: &KeepRequest<'_>) -> Result<(State, Committed)> {
     let (store, snapshot, name) = (request.store, request.snapshot, request.name.as_str());
     let session = Session::over(store, snapshot, request.limits, request.as_of)?;
     let catalog = Catalog::load(&session).await?;
@@ -50,7 +53,7 @@ pub async fn keep(request: &KeepRequest<'_>) -> Result<State> {
         segment: name.to_owned(),
         build,
         as_of: request.as_of,
-        status: Status::Built,
+        status: request.status,
         members: Some(membership.len()),
         entered: Some(membership.and_not_len(&before)),
         exited: Some(before.and_not_len(membership)),
@@ -75,8 +78,6 @@ pub async fn keep(request: &KeepRequest<'_>) -> Result<State> {
     let encoded = encode::encode(schema, &[rows], FileLayout::of(TableName::Builds))?;
     let file = store.put(TableName::Builds, "", encoded).await?;
     change.table(TableName::Builds).added.push(file);
-    match store.commit(snapshot, change).await? {
-        Committed::Done(_) => Ok(state),
-        Committed::Conflict(error) => Err(error),
-    }
+    let committed = store.commit(snapshot, change).await?;
+    Ok((state, committed))
 }

@@ -7,7 +7,7 @@ use arrow::array::{ArrayRef, Float64Array, Int32Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema};
 
 use crate::audience::keep::{KeepRequest, keep};
-use crate::audience::{Catalog, State};
+use crate::audience::{Catalog, State, Status};
 use crate::error::{Error, Result};
 use crate::lookalike::{
     Explanation, Found, Kept, Model, Queries, Report, Request, Scores, Size, page, run,
@@ -18,7 +18,7 @@ use crate::model::tables::PROFILE_ID;
 use crate::model::{AsOf, Name, ProfileId};
 use crate::query::Session;
 use crate::store::encode::to_parquet;
-use crate::store::{Store, StoreSnapshot};
+use crate::store::{Committed, Store, StoreSnapshot};
 
 use super::look::{Leaf, Listing, Shown};
 use super::open::Engine;
@@ -259,12 +259,16 @@ impl Engine {
             name,
             membership,
             definition: &format!("{DEFINITION}{digest}"),
+            status: Status::Built,
             as_of,
             now: self.now,
             elapsed_ms: report.elapsed_ms,
             limits: self.limits,
         };
-        let state = keep(&request).await?;
+        let (state, committed) = keep(&request).await?;
+        if let Committed::Conflict(error) = committed {
+            return Err(error);
+        }
         Ok(Kept {
             name: name.to_string(),
             build: state.build.0,

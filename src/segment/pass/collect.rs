@@ -42,7 +42,7 @@ impl Collected {
     pub(super) fn add(
         &mut self,
         schema: &SchemaRef,
-        columns: &impl Columns,
+        columns: &Columns,
         chosen: Option<&Words>,
     ) -> Result<()> {
         let rows = columns.rows();

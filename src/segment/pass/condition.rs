@@ -6,11 +6,11 @@
 //! values tests a bit.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arrow::array::{
-    Array, ArrayRef, AsArray as _, BooleanArray, Date32Array, ListArray, TimestampMicrosecondArray,
-    new_null_array,
+    Array, ArrayRef, AsArray as _, BooleanArray, Date32Array, ListArray, RecordBatch,
+    TimestampMicrosecondArray, new_null_array,
 };
 use arrow::compute::{cast, concat, max, min};
 use arrow::datatypes::{
@@ -58,13 +58,47 @@ pub(super) struct ItemSets {
 }
 
 /// Columns of the same rows, by name.
-pub(super) trait Columns {
-    /// The column `name`.
-    fn column(&self, name: &str) -> Result<ArrayRef>;
-    /// The item sets of the list column `name`, where its items are few.
-    fn items(&self, name: &str) -> Result<Option<Arc<ItemSets>>>;
+#[derive(Debug)]
+pub(super) struct Columns {
+    arrays: HashMap<String, ArrayRef>,
+    rows: usize,
+    items: Mutex<HashMap<String, Option<Arc<ItemSets>>>>,
+}
+
+impl Columns {
+    /// Columns of `rows` rows.
+    pub(super) fn new(arrays: HashMap<String, ArrayRef>, rows: usize) -> Self {
+        Self { arrays, rows, items: Mutex::default() }
+    }
+
+    /// The columns of `batch`.
+    pub(super) fn of(batch: &RecordBatch) -> Self {
+        let fields = batch.schema();
+        let names = fields.fields().iter().map(|field| field.name().clone());
+        Self::new(names.zip(batch.columns().iter().cloned()).collect(), batch.num_rows())
+    }
+
     /// How many rows.
-    fn rows(&self) -> usize;
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The column `name`.
+    pub(super) fn column(&self, name: &str) -> Result<ArrayRef> {
+        self.arrays
+            .get(name)
+            .map(Arc::clone)
+            .ok_or_else(|| Error::internal(format!("column {name} was not read")))
+    }
+
+    /// The item sets of the list column `name`, where its items are few.
+    fn items(&self, name: &str) -> Result<Option<Arc<ItemSets>>> {
+        let column = self.column(name)?;
+        let mut items = self.items.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let known =
+            items.entry(name.to_owned()).or_insert_with(|| ItemSets::of(&column).map(Arc::new));
+        Ok(known.clone())
+    }
 }
 
 impl Value {
@@ -95,7 +129,7 @@ impl Value {
     }
 
     /// The value of each row.
-    pub(super) fn values(&self, columns: &impl Columns) -> Result<ArrayRef> {
+    pub(super) fn values(&self, columns: &Columns) -> Result<ArrayRef> {
         let arrays = self.columns.iter().zip(self.schema().fields()).map(|(name, field)| {
             let column = columns.column(name)?;
             // A column as it is may stay a dictionary.
@@ -117,7 +151,7 @@ impl Value {
     }
 
     /// The rows that it is true of.
-    pub(super) fn is_true(&self, columns: &impl Columns) -> Result<Words> {
+    pub(super) fn is_true(&self, columns: &Columns) -> Result<Words> {
         if let [name] = &self.columns[..] {
             if let Some(contains) = &self.contains
                 && let Some(items) = columns.items(name)?

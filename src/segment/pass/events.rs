@@ -8,7 +8,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray as _};
 use arrow::datatypes::Int32Type;
@@ -19,7 +18,7 @@ use crate::store::{ColumnRanges, DataFile, OpenFile, Run};
 
 use super::super::program::{AggregateId, FilterId};
 use super::collect::Collected;
-use super::condition::{Columns, ItemSets};
+use super::condition::Columns;
 use super::plan::{Need, Shard, Work};
 use super::select::{ForEvent, Special};
 use super::sequence::Moments;
@@ -47,29 +46,6 @@ struct Job {
     filters: ForEvent,
     /// The filters in question, with what they still have to check.
     uses: Vec<(usize, bool)>,
-}
-
-/// The columns of one run.
-struct RunColumns {
-    arrays: HashMap<String, ArrayRef>,
-    rows: usize,
-}
-
-impl Columns for RunColumns {
-    fn column(&self, name: &str) -> Result<ArrayRef> {
-        self.arrays
-            .get(name)
-            .map(Arc::clone)
-            .ok_or_else(|| Error::internal(format!("column {name} was not read")))
-    }
-
-    fn items(&self, name: &str) -> Result<Option<Arc<ItemSets>>> {
-        Ok(ItemSets::of(&self.column(name)?).map(Arc::new))
-    }
-
-    fn rows(&self) -> usize {
-        self.rows
-    }
 }
 
 /// Runs the pass over the files of `shard`, for the filters and aggregates that `needs` lists.
@@ -210,14 +186,14 @@ impl Pass<'_> {
                     *start += rows;
                 }
             }
-            let columns = RunColumns { arrays: own, rows };
+            let columns = Columns::new(own, rows);
             self.feed(job, &columns, found)?;
         }
         Ok(())
     }
 
     /// Feeds one run to everything that wants rows of it.
-    fn feed(self, job: &Job, columns: &RunColumns, found: &mut Found) -> Result<()> {
+    fn feed(self, job: &Job, columns: &Columns, found: &mut Found) -> Result<()> {
         let Self { work, shard, needs, is_inside } = self;
         let ids = columns.column(tables::PROFILE_ID)?;
         let ids = ids
@@ -277,7 +253,7 @@ impl Pass<'_> {
 /// Which rows of a run pass which filter, each condition evaluated once.
 struct Selector<'a> {
     work: &'a Work,
-    columns: &'a RunColumns,
+    columns: &'a Columns,
     ts: &'a [i64],
     /// The rows of profiles of this shard, where the file has others too.
     own: Option<Words>,

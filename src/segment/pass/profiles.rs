@@ -1,7 +1,6 @@
 //! The pass over profiles: one shard's rows, each column read once, for all conditions on attributes.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex};
 
 use arrow::array::{Array, ArrayRef, AsArray as _, UInt32Array, new_null_array};
 use arrow::compute::{concat, take};
@@ -12,7 +11,7 @@ use crate::model::{TableName, tables};
 use crate::store::{ColumnRanges, OpenFile};
 
 use super::super::program::LeafId;
-use super::condition::{Columns, ItemSets, Value, conformed};
+use super::condition::{Columns, Value, conformed};
 use super::plan::{Shard, Work};
 use super::words::Words;
 
@@ -42,34 +41,6 @@ struct Kept {
     columns: HashMap<String, Vec<ArrayRef>>,
 }
 
-/// The columns of a row group.
-struct GroupColumns {
-    arrays: HashMap<String, ArrayRef>,
-    items: Mutex<HashMap<String, Option<Arc<ItemSets>>>>,
-    rows: usize,
-}
-
-impl Columns for GroupColumns {
-    fn column(&self, name: &str) -> Result<ArrayRef> {
-        self.arrays
-            .get(name)
-            .map(Arc::clone)
-            .ok_or_else(|| Error::internal(format!("column {name} was not read")))
-    }
-
-    fn items(&self, name: &str) -> Result<Option<Arc<ItemSets>>> {
-        let column = self.column(name)?;
-        let mut items = self.items.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let known =
-            items.entry(name.to_owned()).or_insert_with(|| ItemSets::of(&column).map(Arc::new));
-        Ok(known.clone())
-    }
-
-    fn rows(&self) -> usize {
-        self.rows
-    }
-}
-
 /// Runs the pass over the files of `shard`.
 pub(super) async fn run(work: &Work, needs: &ProfileNeeds, shard: &Shard) -> Result<Attributes> {
     let mut found = Attributes { everyone: Words::zeros(shard.span), ..Attributes::default() };
@@ -86,7 +57,7 @@ pub(super) async fn run(work: &Work, needs: &ProfileNeeds, shard: &Shard) -> Res
         let open = work.files.open(&work.store, TableName::Profiles, file).await?;
         for group in 0..open.groups() {
             let columns = read(work, &open, group, &names).await?;
-            work.asked_profiles(columns.rows);
+            work.asked_profiles(columns.rows());
             row_group(needs, shard, &columns, &mut found)?;
         }
     }
@@ -98,7 +69,7 @@ async fn read(
     open: &OpenFile,
     group: usize,
     names: &BTreeSet<&str>,
-) -> Result<GroupColumns> {
+) -> Result<Columns> {
     let rows = open.rows(group);
     let all = 0..rows;
     let all = std::slice::from_ref(&all);
@@ -107,13 +78,13 @@ async fn read(
     let arrays = work.files.read(open, group, &wanted).await?;
     work.tally(open, group, &wanted);
     let arrays = names.iter().map(|n| (*n).to_owned()).zip(arrays).collect();
-    Ok(GroupColumns { arrays, items: Mutex::default(), rows })
+    Ok(Columns::new(arrays, rows))
 }
 
 fn row_group(
     needs: &ProfileNeeds,
     shard: &Shard,
-    columns: &GroupColumns,
+    columns: &Columns,
     found: &mut Attributes,
 ) -> Result<()> {
     let ids = columns.column(tables::PROFILE_ID)?;
@@ -171,7 +142,7 @@ impl Placed {
 }
 
 impl Attributes {
-    fn keep(&mut self, needs: &ProfileNeeds, columns: &GroupColumns, places: &[u32]) -> Result<()> {
+    fn keep(&mut self, needs: &ProfileNeeds, columns: &Columns, places: &[u32]) -> Result<()> {
         if needs.kept.is_empty() {
             return Ok(());
         }

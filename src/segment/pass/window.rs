@@ -10,28 +10,10 @@ use crate::model::tables;
 use crate::query::df::{Column, Expr, Transformed, TransformedResult as _, TreeNode as _};
 
 use super::super::program::{Span, WINDOW, WindowCall, Windowed};
-use super::condition::{Columns, ItemSets, Value};
+use super::condition::{Columns, Value};
 use super::plan::{Shard, Work};
 use super::state::{from_integers, integers};
 use super::words::Words;
-
-/// The columns of rows in order.
-struct Rows<'a>(&'a RecordBatch);
-
-impl Columns for Rows<'_> {
-    fn column(&self, name: &str) -> Result<ArrayRef> {
-        let column = self.0.column_by_name(name);
-        column.cloned().ok_or_else(|| Error::internal(format!("column {name} was not read")))
-    }
-
-    fn items(&self, name: &str) -> Result<Option<Arc<ItemSets>>> {
-        Ok(ItemSets::of(&self.column(name)?).map(Arc::new))
-    }
-
-    fn rows(&self) -> usize {
-        self.0.num_rows()
-    }
-}
 
 /// The profiles with a row of `rows` that the conditions of `windowed` are true of. `rows` are
 /// sorted by profile and time.
@@ -41,7 +23,8 @@ pub(super) fn profiles(
     windowed: &Windowed,
     rows: &RecordBatch,
 ) -> Result<Words> {
-    let ids = Rows(rows).column(tables::PROFILE_ID)?;
+    let read = Columns::of(rows);
+    let ids = read.column(tables::PROFILE_ID)?;
     let ids = ids.as_primitive_opt::<Int32Type>().ok_or_else(|| Error::data("ids"))?;
     let ids = &ids.values()[..];
     let mut fields: Vec<Field> =
@@ -49,7 +32,7 @@ pub(super) fn profiles(
     let mut columns = rows.columns().to_vec();
     for (place, call) in windowed.windows.iter().enumerate() {
         let values = Value::new(&work.session, &call.value, &work.event_schema)?;
-        let values = integers(&values.values(&Rows(rows))?)?;
+        let values = integers(&values.values(&read)?)?;
         let walked: ArrayRef = Arc::new(walked(call, ids, &values));
         fields.push(Field::new(window_name(place), call.data_type.clone(), true));
         columns.push(from_integers(&walked, &call.data_type)?);
@@ -57,10 +40,11 @@ pub(super) fn profiles(
     let schema = Arc::new(Schema::new(fields));
     let batch = RecordBatch::try_new(Arc::clone(&schema), columns)
         .map_err(|e| Error::internal(format!("windows: {e}")))?;
+    let read = Columns::of(&batch);
     let mut passing = Words::ones(batch.num_rows());
     for condition in &windowed.conditions {
         let condition = Value::new(&work.session, &named(condition)?, &schema)?;
-        passing.and(&condition.is_true(&Rows(&batch))?);
+        passing.and(&condition.is_true(&read)?);
     }
     let mut found = Words::zeros(shard.span);
     passing.each(|row| {
