@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::frame::{Column, Frame, Values};
 
 /// Bins of a number, besides the one for missing values. More do not help: on the three public tasks
-/// 64 and 255 bins differ by less than .001 in AUC, and histograms of 64 fit the first cache.
+/// Histograms of 64 bins fit the first cache; what finer bins would add in AUC was not measured by
+/// itself.
 pub(crate) const NUMBER_BINS: usize = 64;
 
 /// Words that have a bin of their own; the rest share one. A bin is one byte, and 0 is missing.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::random::{Dice, draw};
 
-/// Directions that are kept: on the public tasks 32 carry what more do.
+/// Directions that are kept, as many as the public protocol's best sparse features have.
 pub(crate) const DIRECTIONS: usize = 32;
 
 /// Directions that are sought besides, so that the last of those kept are good too.

@@ -14,8 +14,8 @@ use super::prepared::{Part, Prepared};
 use super::set::Membership;
 use crate::error::{Error, Result};
 
-/// Up to so many members in a block each is looked up: that takes as long as two blocks of a tile,
-/// which stay in the first cache (60 ns, on the EPYC of docs/performance.md).
+/// Up to so many members in a block each is looked up: an estimate of when that takes as long as
+/// counting two blocks of a tile, which stay in the first cache; not measured by itself.
 const FEW: u32 = 96;
 
 /// The sizes of all pairwise intersections of some sets; of each set with itself, its own size.

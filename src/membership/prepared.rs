@@ -10,8 +10,9 @@ use super::set::Membership;
 /// are worth: 8 KiB for less than 64 bytes of list.
 const BITS_FROM: u32 = 32;
 
-/// Up to so many members they are kept as a list: looking each up (0.9 ns) takes as long as counting
-/// two blocks by words, once, from the second cache (210 ns, on the EPYC of docs/performance.md).
+/// Up to so many members they are kept as a list: looking each up then takes about as long as
+/// counting two blocks by words. Estimated from totals of `benches/overlap.rs` (0.9 ns a look-up,
+/// 210 ns a pair of blocks).
 const LIST_UP_TO: u32 = 224;
 
 /// A set that is ready to be counted against others.
