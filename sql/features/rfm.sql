@@ -7,7 +7,6 @@ SELECT
     sum(amount) AS spent,
     avg(amount) AS basket_mean,
     sum(quantity) AS pieces,
-    count(DISTINCT category) AS categories_bought,
     count(*) FILTER (WHERE ts >= now() - INTERVAL '90 days') AS purchases_90d,
     coalesce(sum(amount) FILTER (WHERE ts >= now() - INTERVAL '90 days'), 0) AS spent_90d,
     avg(CASE WHEN campaign IS NULL THEN 0.0 ELSE 1.0 END) AS campaign_share
