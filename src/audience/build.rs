@@ -177,7 +177,7 @@ impl Running<'_> {
         for (name, error) in failed {
             self.done(&name, Outcome::Failed(error), started);
         }
-        let known = self.known(&batch);
+        let known = batch.known(&self.session);
         tracing::info!(ms = millis(started), "compiled");
         let passes = Instant::now();
         let mut run = batch.run(&self.session, self.request.limits, known).await?;
@@ -255,14 +255,6 @@ impl Running<'_> {
             self.session.define_segment(&Name::parse(&name)?, membership)?;
         }
         Ok(())
-    }
-
-    /// The memberships that the segments of `batch` read and that are there already.
-    fn known(&self, batch: &Batch) -> BTreeMap<String, Membership> {
-        let read = batch.segments_read().into_iter();
-        read.filter_map(|name| Some((self.session.segment(&name)?, name)))
-            .map(|(membership, name)| (name, membership))
-            .collect()
     }
 
     /// What the passes did not finish: opaque segments, and those behind them. Level by level, since

@@ -104,22 +104,13 @@ impl Engine {
         let Together { session, batch, plans } = &together;
         let planned = &plans[name];
         let set = batch.set(name);
-        let alone = batch.only(name);
-        let known = known(session, &alone);
-        let run = alone.run(session, self.limits, known).await?;
-        let members = match run.memberships.get(name) {
-            Some(membership) => membership.len(),
-            None => match batch.combine(name, &run, &|n| session.segment(n)) {
-                Some(membership) => membership.len(),
-                None => planned.evaluate().await?.len(),
-            },
-        };
+        let (membership, cost) = batch.members(name, planned, session, self.limits).await?;
         let leaves = match set {
             Some(Ok(set)) => set.leaves(),
             _ => Vec::new(),
         };
         let parts = batch.of_leaves(&leaves);
-        let sizes = parts.run(session, self.limits, BTreeMap::new()).await?;
+        let sizes = parts.run(session, self.limits, batch.only(name).known(session)).await?;
         let leaf = |id: LeafId| ExplainedLeaf {
             leaf: id.to_string(),
             kind: batch.program().kind(id).to_owned(),
@@ -133,9 +124,9 @@ impl Engine {
             set: set.and_then(|s| s.as_ref().ok()).map(|s| batch.program().shown(s)),
             opaque: set.and_then(|s| s.as_ref().err()).map(ToString::to_string),
             leaves: leaves.into_iter().map(leaf).collect(),
-            members,
-            bytes_read: run.cost.bytes,
-            rows_read: run.cost.rows,
+            members: membership.len(),
+            bytes_read: cost.bytes,
+            rows_read: cost.rows,
             steps: match steps {
                 Steps::Left => Vec::new(),
                 Steps::Shown => planned.steps()?,
@@ -162,17 +153,11 @@ impl Engine {
                 leaves: Vec::new(),
             });
         };
-        let alone = batch.only(name);
-        let run = alone.run(session, self.limits, known(session, &alone)).await?;
-        let member = match run.memberships.get(name) {
-            Some(membership) => membership.contains(profile),
-            None => match batch.combine(name, &run, &|n| session.segment(n)) {
-                Some(membership) => membership.contains(profile),
-                None => plans[name].evaluate().await?.contains(profile),
-            },
-        };
+        let (membership, _) = batch.members(name, &plans[name], session, self.limits).await?;
+        let member = membership.contains(profile);
         let ids = set.leaves();
-        let parts = batch.of_leaves(&ids).run(session, self.limits, known(session, &alone)).await?;
+        let known = batch.only(name).known(session);
+        let parts = batch.of_leaves(&ids).run(session, self.limits, known).await?;
         let mut leaves = Vec::new();
         for id in ids {
             let values = batch.program().values(session, id, profile).await?;
@@ -249,12 +234,6 @@ pub enum Steps {
     Left,
     /// They are there.
     Shown,
-}
-
-/// The memberships of segments that `batch` reads.
-fn known(session: &Session, batch: &Batch) -> BTreeMap<String, Membership> {
-    let read = batch.segments_read().into_iter();
-    read.filter_map(|name| session.segment(&name).map(|m| (name, m))).collect()
 }
 
 /// The profile with the identifier `user`.

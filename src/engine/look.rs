@@ -228,17 +228,8 @@ impl Engine {
         if let Some((_, error)) = failed.pop_first() {
             return Err(error);
         }
-        let mut known = BTreeMap::new();
-        for name in batch.segments_read() {
-            if let Some(membership) = session.segment(&name) {
-                known.insert(name, membership);
-            }
-        }
-        let mut run = batch.run(session, self.limits, known).await?;
-        match run.memberships.pop_first() {
-            Some((_, membership)) => Ok(membership),
-            None => segment[0].1.evaluate().await,
-        }
+        let [(name, planned)] = &segment;
+        Ok(batch.members(name, planned, session, self.limits).await?.0)
     }
 
     /// Runs any query.

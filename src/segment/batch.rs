@@ -110,9 +110,15 @@ impl Batch {
         self.sets.get(name)
     }
 
-    /// All sets, by segment.
-    pub fn sets(&self) -> impl Iterator<Item = (&str, &Seen<SetExpr>)> {
-        self.sets.iter().map(|(name, set)| (name.as_str(), set))
+    /// The memberships that segments of the batch read and that are there in `session`.
+    pub fn known(&self, session: &Session) -> BTreeMap<String, Membership> {
+        let mut known = BTreeMap::new();
+        for name in self.segments_read() {
+            if let Some(membership) = session.segment(&name) {
+                known.insert(name, membership);
+            }
+        }
+        known
     }
 
     /// The segments that any of the batch reads.
@@ -126,6 +132,29 @@ impl Batch {
             });
         }
         names
+    }
+
+    /// The members of segment `name` alone, whose plan is `planned`, and what the passes cost. The
+    /// segments that it reads are defined in `session`.
+    ///
+    /// # Errors
+    /// Where the store cannot be read, or the query fails.
+    pub async fn members(
+        &self,
+        name: &str,
+        planned: &Planned,
+        session: &Session,
+        limits: Limits,
+    ) -> Result<(Membership, Cost)> {
+        let alone = self.only(name);
+        let mut run = alone.run(session, limits, alone.known(session)).await?;
+        let finished = run.memberships.remove(name);
+        let put_together = || self.combine(name, &run, &|other| session.segment(other));
+        let membership = match finished.or_else(put_together) {
+            Some(membership) => membership,
+            None => planned.evaluate().await?,
+        };
+        Ok((membership, run.cost))
     }
 
     /// Runs the passes. `known` are the memberships of segments outside of the batch that some of it

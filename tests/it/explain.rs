@@ -57,6 +57,29 @@ fn explain_names_the_leaves_and_who_shares_them() {
 }
 
 #[test]
+fn a_ranked_segment_counts_and_explains_as_it_is_built() {
+    let project = project();
+    project.segment(
+        "best",
+        "SELECT profile_id FROM (SELECT profile_id, sum(amount) AS spent FROM events \
+         GROUP BY profile_id ORDER BY spent DESC NULLS LAST, profile_id LIMIT 2)",
+    );
+    project.ok(&["build"]);
+    let members = project.ids("best");
+    let plain = project.rows(
+        "SELECT profile_id FROM events GROUP BY profile_id \
+         ORDER BY sum(amount) DESC NULLS LAST, profile_id LIMIT 2",
+    );
+    let mut plain: Vec<i64> = plain.iter().filter_map(|row| row["profile_id"].as_i64()).collect();
+    plain.sort_unstable();
+    assert_eq!(members, plain);
+    assert_eq!(project.json(&["count", "best"])["members"], members.len());
+    let explained = project.json(&["explain", "best"]);
+    assert_eq!(explained["members"], members.len());
+    assert_eq!(leaf(&explained, "the first 2")["kind"], "ranked");
+}
+
+#[test]
 fn explain_says_why_a_query_runs_by_itself() {
     let project = project();
     let explained = project.json(&["explain", "above_average"]);
