@@ -171,8 +171,13 @@ fn only_what_changed_is_evaluated() {
     project.write("p.csv", "user_id,country\nu4,IT\n");
     project.ok(&["ingest", "profiles", "p.csv", "--key", "user_id"]);
     let report = project.json(&["build"]);
-    assert_eq!(statuses(&report), all("built"));
+    assert_eq!(
+        statuses(&report),
+        [("a", "built"), ("b", "reused"), ("c", "reused"), ("x_1", "reused")],
+        "one on the free plan who now has a country is moved into one of them"
+    );
     assert_eq!(segment_of(&report, "a")["entered"], 1);
+    assert_eq!(segment_of(&report, "c")["evaluated"], 1);
 }
 
 #[test]

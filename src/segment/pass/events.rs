@@ -188,9 +188,10 @@ impl Pass<'_> {
                 }
             }
             let columns = Columns::new(own, rows);
-            match self.shard.is_chosen() {
-                true => self.feed_chosen(job, columns, found)?,
-                false => self.feed(job, &columns, found)?,
+            if self.shard.is_chosen() {
+                self.feed_chosen(job, columns, found)?;
+            } else {
+                self.feed(job, &columns, found)?;
             }
         }
         Ok(())
