@@ -338,7 +338,6 @@ pub(super) fn asked(name: &str, otherwise: u64) -> u64 {
 
 /// Keeps the store and the answers for another engine to look at (tests/data/fuzz.py), where
 /// `THRONG_FUZZ_OUT` names a folder for them.
-#[expect(clippy::disallowed_methods, reason = "a switch of this test, not of the program")]
 fn keep(project: &Project, answers: &[serde_json::Value]) {
     let Some(folder) = std::env::var_os("THRONG_FUZZ_OUT").map(std::path::PathBuf::from) else {
         return;

@@ -173,11 +173,12 @@ fn only_what_changed_is_evaluated() {
     let report = project.json(&["build"]);
     assert_eq!(
         statuses(&report),
-        [("a", "built"), ("b", "reused"), ("c", "reused"), ("x_1", "reused")],
-        "one on the free plan who now has a country is moved into one of them"
+        [("a", "built"), ("b", "built"), ("c", "built"), ("x_1", "reused")],
+        "one who now has a country moves nobody where none is asked for"
     );
     assert_eq!(segment_of(&report, "a")["entered"], 1);
     assert_eq!(segment_of(&report, "c")["evaluated"], 1);
+    assert_eq!(segment_of(&report, "x_1")["evaluated"], 0);
 }
 
 #[test]
