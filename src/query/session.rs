@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::membership::Membership;
 use crate::model::{AsOf, Name, TableName};
 use crate::source::{Progress, Rejects, SourceTable};
-use crate::store::{Files, Store, StoreSnapshot, TableSnapshot};
+use crate::store::{Cache, Files, Store, StoreSnapshot, TableSnapshot};
 
 use super::errors::Sql;
 use super::files::FilesTable;
@@ -52,7 +52,13 @@ pub struct Base {
     pub snapshot: StoreSnapshot,
     /// Its open files.
     pub files: Files,
+    /// Sets that leaves had at this version and moment, where they are kept.
+    pub masks: Option<Arc<Masks>>,
 }
+
+/// Sets of leaves, by the digest of a leaf with all that decides it, and the first id of a shard: a bit
+/// a profile of the shard.
+pub type Masks = Cache<([u8; 32], u32), Arc<[u64]>>;
 
 impl Session {
     /// A session without tables.
@@ -119,8 +125,23 @@ impl Session {
             session.define_table(store, snapshot.table(name)?)?;
         }
         let (store, snapshot) = (store.clone(), snapshot.clone());
-        session.base = Some(Arc::new(Base { store, snapshot, files }));
+        session.base = Some(Arc::new(Base { store, snapshot, files, masks: None }));
         Ok(session)
+    }
+
+    /// This session with the sets of leaves kept in `masks`; nothing: every leaf is evaluated.
+    #[must_use]
+    pub fn with_masks(&self, masks: Option<Arc<Masks>>) -> Self {
+        let base = self.base.as_ref().map(|base| {
+            let (store, snapshot) = (base.store.clone(), base.snapshot.clone());
+            Arc::new(Base { store, snapshot, files: base.files.clone(), masks })
+        });
+        Self { base, ..self.clone() }
+    }
+
+    /// The moment that `now()` is.
+    pub fn as_of(&self) -> AsOf {
+        self.as_of
     }
 
     /// The store behind the session.

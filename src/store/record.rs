@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use futures::TryStreamExt as _;
-use object_store::ObjectStore as _;
+use object_store::{ObjectStore as _, ObjectStoreExt as _};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -106,6 +106,15 @@ pub(super) async fn versions(location: &Location) -> Result<Vec<u64>> {
         .collect();
     versions.sort_unstable();
     Ok(versions)
+}
+
+/// Whether there is a record of `version`.
+pub(super) async fn exists(location: &Location, version: u64) -> Result<bool> {
+    match location.root().head(&location.log_path(&file_name(version))).await {
+        Ok(_) => Ok(true),
+        Err(object_store::Error::NotFound { .. }) => Ok(false),
+        Err(e) => Err(storage(&e)),
+    }
 }
 
 /// The record of `version`.

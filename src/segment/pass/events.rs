@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::rc::Rc;
 
-use arrow::array::{Array, ArrayRef, AsArray as _};
+use arrow::array::{ArrayRef, AsArray as _};
 use arrow::datatypes::Int32Type;
 
 use crate::error::{Error, Result};
@@ -173,20 +173,16 @@ impl Pass<'_> {
         }
         let wanted: Vec<ColumnRanges<'_>> =
             ranges.iter().map(|(name, ranges)| ColumnRanges { name, ranges }).collect();
-        let arrays = work.files.read(open, group, &wanted).await?;
+        let parts = work.files.read_parts(open, group, &wanted).await?;
         work.tally(open, group, &wanted);
-        let mut at: BTreeMap<&str, (ArrayRef, usize)> =
-            ranges.keys().map(String::as_str).zip(arrays.into_iter().map(|a| (a, 0))).collect();
+        let mut parts: BTreeMap<&str, std::vec::IntoIter<ArrayRef>> =
+            ranges.keys().map(String::as_str).zip(parts.into_iter().map(Vec::into_iter)).collect();
         for (job, names) in jobs.iter().zip(&names) {
-            let rows = job.run.rows.len();
             let mut own = HashMap::new();
             for name in names {
-                if let Some((array, start)) = at.get_mut(name.as_str()) {
-                    own.insert(name.clone(), array.slice(*start, rows));
-                    *start += rows;
-                }
+                own.extend(parts.get_mut(name.as_str()).and_then(Iterator::next).map(|part| (name.clone(), part)));
             }
-            let columns = Columns::new(own, rows);
+            let columns = Columns::new(own, job.run.rows.len());
             self.feed(job, &columns, found)?;
         }
         Ok(())

@@ -14,6 +14,7 @@
 //! - [`window`]: what a row knows of those around it
 //! - [`rank`]: the first profiles in some order, of all shards
 //! - [`leaves`]: leaves and set algebra of one shard
+//! - [`memo`]: sets of leaves that a warm session keeps
 //! - [`words`]: sets of bits
 
 mod collect;
@@ -21,6 +22,7 @@ mod condition;
 mod distinct;
 mod events;
 mod leaves;
+mod memo;
 mod plan;
 mod profiles;
 mod rank;
@@ -41,6 +43,7 @@ use crate::query::{Limits, Session};
 
 use super::program::{Leaf, LeafId, Program, SetExpr};
 use leaves::{Evidence, LeafSets};
+use memo::Memo;
 use plan::{Shard, Work};
 use rank::Candidate;
 use words::Words;
@@ -97,10 +100,11 @@ pub struct Ran {
 pub async fn run(request: &RunRequest<'_>) -> Result<Ran> {
     let leaves = request.outputs.iter().flat_map(|output| output.expression.leaves());
     let wanted = request.program.with_parts(leaves.chain(request.ranked.iter().copied()));
-    let wanted = Arc::new(wanted);
     let base = request.session.base()?;
-    let work = Arc::new(Work::new(request.session, base, request.program, &wanted)?);
     let shards = Shard::all(&base.snapshot)?;
+    let memo = Memo::of(request.session, request.program, &wanted, &shards).map(Arc::new);
+    let wanted = Arc::new(memo.as_ref().map_or(wanted.clone(), |memo| memo.unknown(&wanted)));
+    let work = Arc::new(Work::new(request.session, base, request.program, &wanted)?);
     let threads = request.limits.threads.get();
     let budget = request.limits.memory_bytes / STATES_SHARE / threads;
     let tasks = shards.into_iter().map(|shard| {
@@ -110,6 +114,7 @@ pub async fn run(request: &RunRequest<'_>) -> Result<Ran> {
             outputs: Arc::clone(&request.outputs),
             ranked: Arc::clone(&request.ranked),
             known: Arc::clone(&request.known),
+            memo: memo.clone(),
             budget,
         };
         async move {
@@ -187,6 +192,7 @@ struct ShardTask {
     outputs: Arc<Vec<Output>>,
     ranked: Arc<Vec<LeafId>>,
     known: Arc<BTreeMap<String, Membership>>,
+    memo: Option<Arc<Memo>>,
     budget: usize,
 }
 
@@ -200,6 +206,9 @@ struct OfShard {
 impl ShardTask {
     async fn run(self, shard: Shard) -> Result<OfShard> {
         let mut sets = LeafSets::default();
+        if let Some(memo) = &self.memo {
+            memo.recall(&shard, &mut sets);
+        }
         let mut attributes = profiles::run(&self.work, &self.work.profiles, &shard).await?;
         sets.attributes(&mut attributes);
         let parts = self.work.parts(shard.span, self.budget);
@@ -211,6 +220,9 @@ impl ShardTask {
             let evidence = Evidence { work, shard: &shard, attributes, found };
             sets.events(&self.wanted, evidence);
             self.rank(&sets, evidence, &mut ranked);
+        }
+        if let Some(memo) = &self.memo {
+            memo.keep(&shard, &sets);
         }
         let memberships = self
             .words(&shard, &sets)

@@ -267,6 +267,7 @@ fn profile_needs(
     let mut needs = ProfileNeeds {
         conditions: Vec::new(),
         kept: BTreeSet::new(),
+        everyone: false,
         schema: SchemaRef::clone(schema),
     };
     for id in wanted {
@@ -275,6 +276,7 @@ fn profile_needs(
                 needs.conditions.push((*id, Value::new(session, condition, schema)?));
             }
             leaf => {
+                needs.everyone |= matches!(leaf, Leaf::Groups { among: None, .. });
                 let attributes = values(leaf)
                     .into_iter()
                     .flat_map(Expr::column_refs)

@@ -20,6 +20,8 @@ use super::words::Words;
 pub(super) struct ProfileNeeds {
     pub(super) conditions: Vec<(LeafId, Value)>,
     pub(super) kept: BTreeSet<String>,
+    /// Whether it matters who has a row at all.
+    pub(super) everyone: bool,
     pub(super) schema: SchemaRef,
 }
 
@@ -44,6 +46,9 @@ struct Kept {
 /// Runs the pass over the files of `shard`.
 pub(super) async fn run(work: &Work, needs: &ProfileNeeds, shard: &Shard) -> Result<Attributes> {
     let mut found = Attributes { everyone: Words::zeros(shard.span), ..Attributes::default() };
+    if needs.conditions.is_empty() && needs.kept.is_empty() && !needs.everyone {
+        return Ok(found);
+    }
     for (leaf, _) in &needs.conditions {
         found.true_of.insert(*leaf, Words::zeros(shard.span));
     }
