@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use serde::Serialize;
 use tokio::sync::OnceCell;
 
@@ -130,7 +132,10 @@ impl WarmSession {
     /// # Errors
     /// As [`Engine::count`].
     pub async fn count(&self, what: &str) -> Result<u64> {
-        let opened = self.opened().await?;
+        self.newest(&|opened| self.count_in(opened, what).boxed()).await
+    }
+
+    async fn count_in(&self, opened: Arc<Opened>, what: &str) -> Result<u64> {
         if is_name(what) {
             return self.named(&opened, what.trim()).await.map(|set| set.len());
         }
@@ -143,7 +148,10 @@ impl WarmSession {
     /// # Errors
     /// Where it is neither, or fails.
     pub async fn members(&self, what: &str) -> Result<Members> {
-        let opened = self.opened().await?;
+        self.newest(&|opened| self.members_in(opened, what).boxed()).await
+    }
+
+    async fn members_in(&self, opened: Arc<Opened>, what: &str) -> Result<Members> {
         let set = if is_name(what) {
             self.named(&opened, what.trim()).await?
         } else {
@@ -159,7 +167,14 @@ impl WarmSession {
     /// # Errors
     /// Where it does not parse, names what is not there, or fails.
     pub async fn query(&self, sql: &str) -> Result<(SchemaRef, Vec<RecordBatch>)> {
-        let opened = self.opened().await?;
+        self.newest(&|opened| self.query_in(opened, sql).boxed()).await
+    }
+
+    async fn query_in(
+        &self,
+        opened: Arc<Opened>,
+        sql: &str,
+    ) -> Result<(SchemaRef, Vec<RecordBatch>)> {
         self.define(&opened, sql, None).await?;
         let plan = opened.session.plan(sql, None).await?;
         Ok((plan.schema(), plan.collect().await?))
@@ -170,7 +185,10 @@ impl WarmSession {
     /// # Errors
     /// Where it is neither, or fails.
     pub async fn explain(&self, what: &str) -> Result<Explained> {
-        let opened = self.opened().await?;
+        self.newest(&|opened| self.explain_in(opened, what).boxed()).await
+    }
+
+    async fn explain_in(&self, opened: Arc<Opened>, what: &str) -> Result<Explained> {
         let text = if is_name(what) {
             Project::load(self.engine.root())?.segment(what.trim())?.text.clone()
         } else {
@@ -210,14 +228,30 @@ impl WarmSession {
                 reads.push(tokio::spawn(read));
             }
             for read in reads {
-                let has_room =
-                    read.await.map_err(|e| Error::internal(format!("a column was not read: {e}")))?;
-                if !has_room? {
-                    return Ok(());
-                }
+                read.await.map_err(|e| Error::internal(format!("a column was not read: {e}")))??;
             }
         }
         Ok(())
+    }
+
+    /// The names that SQL may have here: tables, columns, segments as `segments.NAME`, functions.
+    ///
+    /// # Errors
+    /// Where the store cannot be opened.
+    pub async fn words(&self) -> Result<Vec<String>> {
+        let opened = self.opened().await?;
+        let mut words = opened.session.function_names();
+        for name in TableName::ALL {
+            words.push(name.as_str().to_owned());
+            let fields = opened.snapshot.table(name)?.schema.fields().iter();
+            words.extend(fields.map(|field| field.name().clone()));
+        }
+        let files = self.engine.project.segments.iter().map(|s| s.name.to_string());
+        let built = opened.catalog().await?.iter().map(|state| state.segment.clone());
+        words.extend(files.chain(built).map(|name| format!("segments.{name}")));
+        words.sort_unstable();
+        words.dedup();
+        Ok(words)
     }
 
     /// What is held in memory.
@@ -269,6 +303,10 @@ impl WarmSession {
         sql: &str,
         file: Option<&std::path::Path>,
     ) -> Result<()> {
+        // Most questions read no segment: then the text need not be parsed for their names.
+        if !sql.to_ascii_lowercase().contains("segment") {
+            return Ok(());
+        }
         let session = &opened.session;
         let references = session.references(sql, file)?;
         let needed: BTreeSet<&str> = references
@@ -287,6 +325,27 @@ impl WarmSession {
             session.define_segment(&Name::parse(name)?, membership)?;
         }
         Ok(())
+    }
+
+    /// The answer of `ask` over the newest version. Whether it is the newest is asked at the same time,
+    /// and mostly it is; else the answer is not used and asked for again.
+    async fn newest<'a, T: Send>(
+        &self,
+        ask: &(dyn Fn(Arc<Opened>) -> BoxFuture<'a, Result<T>> + Sync),
+    ) -> Result<T> {
+        loop {
+            let current = self.opened.lock().await.clone();
+            let Some(opened) = current else {
+                self.opened().await?;
+                continue;
+            };
+            let is_newest = opened.store.is_newest(&opened.snapshot);
+            let (is_newest, answer) = futures::join!(is_newest, ask(Arc::clone(&opened)));
+            if is_newest? {
+                return answer;
+            }
+            *self.opened.lock().await = None;
+        }
     }
 
     /// The store at its newest version.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use chrono::DateTime;
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, TableProvider};
@@ -39,6 +39,8 @@ pub struct Session {
     segments: Arc<MemorySchemaProvider>,
     as_of: AsOf,
     base: Option<Arc<Base>>,
+    /// What plans are made with: the functions, rules and options of the context, and the moment.
+    state: Arc<OnceLock<SessionState>>,
     /// The memberships behind the tables of the schema `segments`.
     slots: Arc<Mutex<HashMap<String, Slot>>>,
 }
@@ -92,7 +94,8 @@ impl Session {
             .ok_or_else(|| Error::internal("the session has no catalog"))?
             .register_schema(SEGMENTS, Arc::clone(&segments) as Arc<dyn SchemaProvider>)
             .map_err(|e| Error::internal(format!("no schema for segments: {e}")))?;
-        Ok(Self { context, segments, as_of, base: None, slots: Arc::default() })
+        let (base, state, slots) = (None, Arc::default(), Arc::default());
+        Ok(Self { context, segments, as_of, base, state, slots })
     }
 
     /// A session over the tables of `snapshot`.
@@ -276,15 +279,27 @@ impl Session {
         names
     }
 
+    /// The names of all functions that SQL may call.
+    pub fn function_names(&self) -> Vec<String> {
+        let state = self.context.state();
+        let scalar = state.scalar_functions().keys();
+        let aggregate = state.aggregate_functions().keys();
+        scalar.chain(aggregate).chain(state.window_functions().keys()).cloned().collect()
+    }
+
     pub(super) fn context(&self) -> &SessionContext {
         &self.context
     }
 
-    pub(super) fn state(&self) -> SessionState {
-        let mut state = self.context.state();
-        state.execution_props_mut().query_execution_start_time =
-            DateTime::from_timestamp_micros(self.as_of.micros());
-        state
+    /// Made once: a copy of it costs more than planning a short query. Tables that are registered later
+    /// are in it, since the catalog is shared.
+    pub(super) fn state(&self) -> &SessionState {
+        self.state.get_or_init(|| {
+            let mut state = self.context.state();
+            state.execution_props_mut().query_execution_start_time =
+                DateTime::from_timestamp_micros(self.as_of.micros());
+            state
+        })
     }
 }
 

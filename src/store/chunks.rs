@@ -63,7 +63,7 @@ pub struct OpenFile {
     path: Path,
     number: u32,
     metadata: ArrowReaderMetadata,
-    runs: Option<Vec<Vec<Run>>>,
+    runs: Option<Vec<Arc<[Run]>>>,
 }
 
 impl Files {
@@ -165,9 +165,9 @@ impl Files {
     ///
     /// # Errors
     /// Where the file does not note them and cannot be read.
-    pub async fn runs(&self, file: &OpenFile, group: usize) -> Result<Vec<Run>> {
+    pub async fn runs(&self, file: &OpenFile, group: usize) -> Result<Arc<[Run]>> {
         if let Some(runs) = &file.runs {
-            return Ok(runs.get(group).cloned().unwrap_or_default());
+            return Ok(runs.get(group).map_or_else(Arc::default, Arc::clone));
         }
         let all = 0..file.rows(group);
         let ranges = std::slice::from_ref(&all);
@@ -175,7 +175,7 @@ impl Files {
         let events = self.read(file, group, &[column]).await?;
         let events = cast(&events[0], &DataType::Utf8)
             .map_err(|e| Error::data(format!("the column event holds no text: {e}")))?;
-        Ok(runs::of_column(events.as_string::<i32>()))
+        Ok(runs::of_column(events.as_string::<i32>()).into())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Path, Arc<OpenFile>>> {
@@ -192,6 +192,7 @@ impl OpenFile {
         let options = ArrowReaderOptions::new().with_schema(schema);
         let compact = ArrowReaderMetadata::try_new(Arc::clone(metadata), options);
         let runs = runs::of_footer(metadata);
+        let runs = runs.map(|groups| groups.into_iter().map(Arc::from).collect());
         Ok(Self { metadata: compact.map_err(broken)?, runs, path, number })
     }
 
@@ -215,6 +216,16 @@ impl OpenFile {
         let field = self.metadata.schema().field_with_name(name);
         field.is_ok_and(|field| {
             !matches!(field.data_type(), DataType::Utf8View | DataType::BinaryView)
+        })
+    }
+
+    /// The bytes that a row of column `name` takes in memory, about.
+    pub(super) fn width(&self, name: &str) -> usize {
+        let field = self.metadata.schema().field_with_name(name);
+        field.map_or(0, |field| match field.data_type() {
+            DataType::Dictionary(..) => 4,
+            DataType::List(_) => 12,
+            other => other.primitive_width().unwrap_or(1),
         })
     }
 

@@ -18,6 +18,9 @@ use super::cache::{Cache, CacheUse};
 use super::chunks::{ColumnRanges, Files, OpenFile};
 use super::{DataFile, Store, StoreSnapshot};
 
+/// One part in so many of the room is not filled ahead.
+const ROOM_LEFT: usize = 8;
+
 /// Decoded columns within a limit.
 pub(super) type KeptColumns = Cache<ColumnKey, ArrayRef>;
 
@@ -101,8 +104,8 @@ impl Files {
     }
 
     /// Reads the columns `names` of `file` of `table` into memory, for each of its runs; the file's whole
-    /// row groups where it is none of events. Text without a dictionary is left out. Stops where no room
-    /// is left, and says whether there is.
+    /// row groups where it is none of events. Text without a dictionary is left out, and so is what does
+    /// not fit.
     ///
     /// # Errors
     /// Where the file cannot be read, or is broken.
@@ -112,31 +115,29 @@ impl Files {
         table: TableName,
         file: &DataFile,
         names: &[String],
-    ) -> Result<bool> {
-        let Some(kept) = self.kept() else { return Ok(false) };
+    ) -> Result<()> {
+        let Some(kept) = self.kept() else { return Ok(()) };
         let open = self.open(store, table, file).await?;
         for group in 0..open.groups() {
             let ranges: Vec<Range<usize>> = match table {
                 TableName::Events => {
-                    self.runs(&open, group).await?.into_iter().map(|run| run.rows).collect()
+                    self.runs(&open, group).await?.iter().map(|run| run.rows.clone()).collect()
                 }
                 _ => vec![0..open.rows(group)],
             };
-            let held = kept.usage();
-            // A column decodes to more than its bytes in the file; four times is the wide end.
-            let wanted: Vec<ColumnRanges<'_>> = names
-                .iter()
-                .filter(|name| open.is_compact(name))
-                .map(|name| ColumnRanges { name, ranges: &ranges })
-                .collect();
-            let bytes: u64 = wanted.iter().map(|c| open.bytes(group, c)).sum();
-            let room = held.bytes_max - held.bytes;
-            if usize::try_from(bytes.saturating_mul(4)).map_or(true, |bytes| bytes > room) {
-                return Ok(false);
+            for name in names.iter().filter(|name| open.is_compact(name)) {
+                let rows: usize = ranges.iter().map(ExactSizeIterator::len).sum();
+                let held = kept.usage();
+                // Others read at the same time: the last of the room is left to what is asked for.
+                let room = (held.bytes_max - held.bytes).saturating_sub(held.bytes_max / ROOM_LEFT);
+                if rows * open.width(name) > room {
+                    continue;
+                }
+                let wanted = [ColumnRanges { name, ranges: &ranges }];
+                self.read_parts(&open, group, &wanted).await?;
             }
-            self.read_parts(&open, group, &wanted).await?;
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Reads and decodes the ranges of `columns` that are `missing` from `parts`.

@@ -6,9 +6,12 @@
 //! - [`editor`], [`keys`]: the line that is being typed, and what the terminal sends
 
 mod commands;
+mod editor;
+mod keys;
+mod prompt;
 mod statements;
 
-use std::io::BufRead as _;
+use std::io::{BufRead as _, IsTerminal as _};
 
 use clap::Args;
 
@@ -44,6 +47,10 @@ pub(super) async fn run(args: &SqlArgs, global: &Global, output: &mut Output) ->
     output.set_root(engine.root());
     let session = engine.warm(as_of(args.as_of.as_deref())?)?;
     let runner = Runner::new(engine, session, output.clone());
+    // Elsewhere terminals do not send keys as bytes: lines are then those of the system.
+    if cfg!(unix) && std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
+        return prompt::run(runner, output).await;
+    }
     piped(runner, args.bail).await
 }
 

@@ -204,13 +204,19 @@ impl Value {
         let is_true: Vec<bool> = (0..rows).map(|row| truths.has(row)).collect();
         let of_null = is_true[rows - 1];
         let slots = keys.values();
-        let at = |key: i32| usize::try_from(key).ok().and_then(|k| is_true.get(k)).copied();
-        Ok(match keys.nulls().filter(|n| n.null_count() > 0) {
-            None => Words::of_rows(keys.len(), |row| at(slots[row]).unwrap_or(false)),
-            Some(nulls) => Words::of_rows(keys.len(), |row| {
-                if nulls.is_null(row) { of_null } else { at(slots[row]).unwrap_or(false) }
-            }),
-        })
+        // A negative key is none, and lies behind all of them as an unsigned number.
+        let at = |key: i32| is_true.get(key.cast_unsigned() as usize).copied().unwrap_or(false);
+        let mut words = Words::of_rows(keys.len(), |row| at(slots[row]));
+        if let Some(nulls) = keys.nulls().filter(|n| n.null_count() > 0) {
+            let valid = nulls.inner().bit_chunks().iter_padded();
+            for (word, valid) in words.0.iter_mut().zip(valid) {
+                *word = (*word & valid) | if of_null { !valid } else { 0 };
+            }
+            if of_null {
+                words.and(&Words::ones(keys.len()));
+            }
+        }
+        Ok(words)
     }
 }
 

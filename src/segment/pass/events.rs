@@ -42,7 +42,7 @@ pub(super) struct Found {
 
 /// A run that some filters let rows of through.
 struct Job {
-    run: Run,
+    rows: Range<usize>,
     filters: ForEvent,
     /// The filters in question, with what they still have to check.
     uses: Vec<(usize, bool)>,
@@ -73,7 +73,7 @@ pub(super) async fn run(work: &Work, shard: &Shard, needs: &[Need]) -> Result<Fo
         let open = work.files.open(&work.store, TableName::Events, file).await?;
         for group in 0..open.groups() {
             let runs = work.files.runs(&open, group).await?;
-            let jobs = jobs(work, needs, runs, moments_of(file))?;
+            let jobs = jobs(work, needs, &runs, moments_of(file))?;
             if !jobs.is_empty() {
                 let pass = Pass { work, shard, needs, is_inside: shard.holds(file) };
                 pass.row_group(&open, group, &jobs, &mut found).await?;
@@ -98,7 +98,7 @@ fn moments_of(file: &DataFile) -> (i64, i64) {
     (least, greatest)
 }
 
-fn jobs(work: &Work, needs: &[Need], runs: Vec<Run>, span: (i64, i64)) -> Result<Vec<Job>> {
+fn jobs(work: &Work, needs: &[Need], runs: &[Run], span: (i64, i64)) -> Result<Vec<Job>> {
     let mut jobs = Vec::new();
     for run in runs {
         let filters = work.specials(|s| s.of(&run.event))?;
@@ -111,7 +111,7 @@ fn jobs(work: &Work, needs: &[Need], runs: Vec<Run>, span: (i64, i64)) -> Result
             }
         }
         if !uses.is_empty() {
-            jobs.push(Job { run, filters, uses });
+            jobs.push(Job { rows: run.rows.clone(), filters, uses });
         }
     }
     Ok(jobs)
@@ -168,7 +168,7 @@ impl Pass<'_> {
             jobs.iter().map(|job| job.columns(work, needs)).collect();
         for (job, names) in jobs.iter().zip(&names) {
             for name in names {
-                ranges.entry(name.clone()).or_default().push(job.run.rows.clone());
+                ranges.entry(name.clone()).or_default().push(job.rows.clone());
             }
         }
         let wanted: Vec<ColumnRanges<'_>> =
@@ -182,7 +182,7 @@ impl Pass<'_> {
             for name in names {
                 own.extend(parts.get_mut(name.as_str()).and_then(Iterator::next).map(|part| (name.clone(), part)));
             }
-            let columns = Columns::new(own, job.run.rows.len());
+            let columns = Columns::new(own, job.rows.len());
             self.feed(job, &columns, found)?;
         }
         Ok(())
@@ -195,10 +195,9 @@ impl Pass<'_> {
         let ids = ids
             .as_primitive_opt::<Int32Type>()
             .ok_or_else(|| Error::data("ids of another type"))?;
-        let places: Vec<u32> =
-            ids.values().iter().map(|id| id.cast_unsigned().wrapping_sub(shard.start)).collect();
-        let own = (!is_inside)
-            .then(|| Words::of_rows(places.len(), |row| (places[row] as usize) < shard.span));
+        let (ids, start) = (&ids.values()[..], shard.start);
+        let is_own = |id: i32| (id.cast_unsigned().wrapping_sub(start) as usize) < shard.span;
+        let own = (!is_inside).then(|| Words::of_rows(ids.len(), |row| is_own(ids[row])));
         let ts = columns.column(tables::TS).ok().map(|ts| integers(&ts)).transpose()?;
         let ts = ts.as_ref().map(|ts| &ts.values()[..]).unwrap_or_default();
         let mut selector =
@@ -206,7 +205,7 @@ impl Pass<'_> {
         let mut arguments: HashMap<usize, Result<ArrayRef>> = HashMap::new();
         for (place, checks_time) in &job.uses {
             let need = &needs[*place];
-            work.asked(need.filter, places.len());
+            work.asked(need.filter, ids.len());
             let chosen = match selector.choose(job.special(need), *checks_time) {
                 Ok(chosen) => chosen,
                 Err(error) => {
@@ -217,7 +216,7 @@ impl Pass<'_> {
             if chosen.as_ref().is_some_and(|words| words.is_empty()) {
                 continue;
             }
-            let rows = Rows { places: &places, chosen: chosen.as_deref() };
+            let rows = Rows { ids, start, chosen: chosen.as_deref() };
             if let Some(seen) = found.seen.get_mut(&need.filter) {
                 rows.each(|_, place| seen.set(place));
             }

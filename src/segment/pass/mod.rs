@@ -16,9 +16,11 @@
 //! - [`leaves`]: leaves and set algebra of one shard
 //! - [`memo`]: sets of leaves that a warm session keeps
 //! - [`words`]: sets of bits
+//! - [`crew`]: the shards' tasks, shared out among threads
 
 mod collect;
 mod condition;
+mod crew;
 mod distinct;
 mod events;
 mod leaves;
@@ -34,8 +36,6 @@ mod words;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-
-use futures::StreamExt as _;
 
 use crate::error::{Error, Result};
 use crate::membership::Membership;
@@ -117,22 +117,13 @@ pub async fn run(request: &RunRequest<'_>) -> Result<Ran> {
             memo: memo.clone(),
             budget,
         };
-        async move {
-            tokio::spawn(task.run(shard))
-                .await
-                .map_err(|e| Error::internal(format!("a pass stopped: {e}")))?
-        }
+        task.run(shard)
     });
-    let tasks = tasks.enumerate().map(|(place, task)| async move { (place, task.await) });
-    let mut stream = futures::stream::iter(tasks).buffer_unordered(threads);
-    let mut done = Vec::new();
-    while let Some((place, of_shard)) = stream.next().await {
-        done.push((place, of_shard?));
-    }
-    done.sort_by_key(|(place, _)| *place);
-    let passes = done.iter().map(|(_, of_shard)| of_shard.passes).max().unwrap_or(0);
+    let done = crew::each(tasks.collect(), threads).await?;
+    let done = done.into_iter().collect::<Result<Vec<_>>>()?;
+    let passes = done.iter().map(|of_shard| of_shard.passes).max().unwrap_or(0);
     let (mut parts, mut candidates) = (Vec::new(), Vec::new());
-    for (_, of_shard) in done {
+    for of_shard in done {
         parts.push(of_shard.memberships);
         candidates.extend(of_shard.ranked);
     }

@@ -95,10 +95,9 @@ fn row_group(
     let ids = columns.column(tables::PROFILE_ID)?;
     let ids =
         ids.as_primitive_opt::<Int32Type>().ok_or_else(|| Error::data("ids of another type"))?;
-    let places: Vec<u32> =
-        ids.values().iter().map(|id| id.cast_unsigned().wrapping_sub(shard.start)).collect();
-    let placed = Placed::new(places);
-    placed.spread(&Words::ones(placed.places.len()), &mut found.everyone);
+    let placed = Placed { ids: &ids.values()[..], start: shard.start, first_word: None };
+    let placed = Placed { first_word: placed.first_word(), ..placed };
+    placed.spread(&Words::ones(placed.ids.len()), &mut found.everyone);
     for (leaf, condition) in &needs.conditions {
         match condition.is_true(columns) {
             Ok(rows) => {
@@ -111,34 +110,40 @@ fn row_group(
             }
         }
     }
-    found.keep(needs, columns, &placed.places)
+    found.keep(needs, columns, placed)
 }
 
 /// Where the rows of a row group lie among the ids of a shard.
-struct Placed {
-    places: Vec<u32>,
+#[derive(Clone, Copy)]
+struct Placed<'a> {
+    ids: &'a [i32],
+    /// The id of place 0.
+    start: u32,
     /// The word of the first row, where ids follow each other without a gap and from a multiple of
     /// 64: then whole words are moved.
     first_word: Option<usize>,
 }
 
-impl Placed {
-    fn new(places: Vec<u32>) -> Self {
-        let is_gapless = places.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1));
-        let first = places.first().map_or(0, |place| *place as usize);
-        let first_word = (is_gapless && first.is_multiple_of(64)).then_some(first / 64);
-        Self { places, first_word }
+impl Placed<'_> {
+    fn place(self, row: usize) -> usize {
+        self.ids[row].cast_unsigned().wrapping_sub(self.start) as usize
+    }
+
+    fn first_word(self) -> Option<usize> {
+        let is_gapless = self.ids.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1));
+        let first = if self.ids.is_empty() { 0 } else { self.place(0) };
+        (is_gapless && first.is_multiple_of(64)).then_some(first / 64)
     }
 
     /// Sets the bits of `into` at the places of `rows`.
-    fn spread(&self, rows: &Words, into: &mut Words) {
+    fn spread(self, rows: &Words, into: &mut Words) {
         if let Some(start) = self.first_word.filter(|s| s + rows.0.len() <= into.0.len()) {
             into.0[start..].iter_mut().zip(&rows.0).for_each(|(a, b)| *a |= b);
             return;
         }
         let span = into.0.len() * 64;
         rows.each(|row| {
-            let place = self.places[row] as usize;
+            let place = self.place(row);
             if place < span {
                 into.set(place);
             }
@@ -147,14 +152,14 @@ impl Placed {
 }
 
 impl Attributes {
-    fn keep(&mut self, needs: &ProfileNeeds, columns: &Columns, places: &[u32]) -> Result<()> {
+    fn keep(&mut self, needs: &ProfileNeeds, columns: &Columns, placed: Placed<'_>) -> Result<()> {
         if needs.kept.is_empty() {
             return Ok(());
         }
         let before = needs.kept.first().and_then(|name| self.kept.columns.get(name));
         let start = before.map_or(0, |parts| parts.iter().map(Array::len).sum::<usize>());
-        for (row, place) in places.iter().enumerate() {
-            if let Some(slot) = self.kept.rows.get_mut(*place as usize) {
+        for row in 0..placed.ids.len() {
+            if let Some(slot) = self.kept.rows.get_mut(placed.place(row)) {
                 *slot = u32::try_from(start + row).unwrap_or(u32::MAX);
             }
         }
