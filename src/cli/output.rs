@@ -56,8 +56,9 @@ impl Output {
     /// # Errors
     /// Where it is none of these.
     pub fn set_format(&mut self, name: &str) -> Result<()> {
-        self.format = <OutputFormat as clap::ValueEnum>::from_str(name, true)
-            .map_err(|_| Error::input(format!("\"{name}\" is no format")).with_hint("table, json or csv"))?;
+        self.format = <OutputFormat as clap::ValueEnum>::from_str(name, true).map_err(|_| {
+            Error::input(format!("\"{name}\" is no format")).with_hint("table, json or csv")
+        })?;
         Ok(())
     }
 

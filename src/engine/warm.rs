@@ -12,7 +12,7 @@ use arrow::datatypes::SchemaRef;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde::Serialize;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 
 use crate::audience::Catalog;
 use crate::error::{Error, Result};
@@ -32,6 +32,9 @@ const WARM_SHARE: usize = 2;
 
 /// The share of that for sets of leaves. A set takes a bit a profile, so this is small.
 const MASKS_SHARE: usize = 8;
+
+/// How often a question is asked again because somebody committed meanwhile.
+const TRIES: usize = 10;
 
 /// Answers many statements over one store.
 #[derive(Debug)]
@@ -95,8 +98,7 @@ impl Engine {
     /// Where `throng.toml`'s is no time.
     pub fn warm(&self, as_of: Option<AsOf>) -> Result<WarmSession> {
         let warm_bytes = self.limits.memory_bytes / WARM_SHARE;
-        let limits =
-            Limits { memory_bytes: self.limits.memory_bytes - warm_bytes, ..self.limits };
+        let limits = Limits { memory_bytes: self.limits.memory_bytes - warm_bytes, ..self.limits };
         Ok(WarmSession {
             engine: self.clone(),
             limits,
@@ -220,15 +222,22 @@ impl WarmSession {
         let files = self.files(&opened.store);
         for (table, names) in columns_by_use(&opened.snapshot)? {
             let names: Arc<[String]> = names.into();
+            // Each knows the room that is left when it begins, so few may be on their way.
+            let turns = Arc::new(Semaphore::new(self.limits.threads.get()));
             let mut reads = Vec::new();
             for file in opened.snapshot.table(table)?.files.clone() {
                 let (files, store) = (files.clone(), opened.store.clone());
                 let names = Arc::clone(&names);
-                let read = async move { files.preload(&store, table, &file, &names).await };
+                let turns = Arc::clone(&turns);
+                let read = async move {
+                    let _turn = turns.acquire().await;
+                    files.preload(&store, table, &file, &names).await
+                };
                 reads.push(tokio::spawn(read));
             }
             for read in reads {
-                read.await.map_err(|e| Error::internal(format!("a column was not read: {e}")))??;
+                read.await
+                    .map_err(|e| Error::internal(format!("a column was not read: {e}")))??;
             }
         }
         Ok(())
@@ -333,7 +342,7 @@ impl WarmSession {
         &self,
         ask: &(dyn Fn(Arc<Opened>) -> BoxFuture<'a, Result<T>> + Sync),
     ) -> Result<T> {
-        loop {
+        for _ in 0..TRIES {
             let current = self.opened.lock().await.clone();
             let Some(opened) = current else {
                 self.opened().await?;
@@ -346,6 +355,8 @@ impl WarmSession {
             }
             *self.opened.lock().await = None;
         }
+        Err(Error::unavailable("others commit faster than a question is answered")
+            .with_hint("ask again"))
     }
 
     /// The store at its newest version.

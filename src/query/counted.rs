@@ -40,8 +40,7 @@ fn counted(plan: &LogicalPlan) -> Option<(&LogicalPlan, Column)> {
 
 /// The profile that `count` of the only aggregate counts.
 fn counted_id(node: &Aggregate) -> Option<Column> {
-    let Expr::AggregateFunction(AggregateFunction { func, params }) =
-        unaliased(&node.aggr_expr[0])
+    let Expr::AggregateFunction(AggregateFunction { func, params }) = unaliased(&node.aggr_expr[0])
     else {
         return None;
     };
@@ -54,9 +53,7 @@ fn counted_id(node: &Aggregate) -> Option<Column> {
             is_profile(&node.input, column).then(|| column.clone())
         }
         [Expr::Literal(value, _)] if !value.is_null() && !params.distinct => id_of(&node.input),
-        [Expr::Column(column)] if !params.distinct => {
-            id_of(&node.input).filter(|id| id == column)
-        }
+        [Expr::Column(column)] if !params.distinct => id_of(&node.input).filter(|id| id == column),
         _ => None,
     }
 }

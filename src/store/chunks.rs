@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch, new_null_array};
@@ -55,6 +55,7 @@ pub struct Files {
     open: Arc<Mutex<HashMap<Path, Arc<OpenFile>>>>,
     kept: Option<Arc<KeptColumns>>,
     numbers: Arc<AtomicU32>,
+    fetched_bytes: Arc<AtomicU64>,
 }
 
 /// A file whose footer was read.
@@ -70,12 +71,24 @@ impl Files {
     /// The files of `store`; none is open yet.
     pub fn new(store: &Store) -> Self {
         let store = store.object_store().1;
-        Self { store, open: Arc::default(), kept: None, numbers: Arc::default() }
+        let (open, numbers, fetched_bytes) = Default::default();
+        Self { store, open, kept: None, numbers, fetched_bytes }
     }
 
     /// The files of `store`, with at most `bytes_max` of decoded columns kept in memory.
     pub fn keeping(store: &Store, bytes_max: usize) -> Self {
         Self { kept: Some(Arc::new(KeptColumns::new(bytes_max))), ..Self::new(store) }
+    }
+
+    /// The same files, with a count of their own of what is fetched.
+    #[must_use]
+    pub fn counting(&self) -> Self {
+        Self { fetched_bytes: Arc::default(), ..self.clone() }
+    }
+
+    /// The bytes of columns that were fetched from the store.
+    pub fn fetched_bytes(&self) -> u64 {
+        self.fetched_bytes.load(Ordering::Relaxed)
     }
 
     pub(super) fn kept(&self) -> Option<&KeptColumns> {
@@ -157,6 +170,8 @@ impl Files {
         }
         spans.sort_unstable_by_key(|s| (s.start, s.end));
         spans.dedup();
+        let bytes = spans.iter().map(|s| s.end - s.start).sum();
+        self.fetched_bytes.fetch_add(bytes, Ordering::Relaxed);
         let bytes = self.store.get_ranges(&file.path, &spans).await.map_err(|e| storage(&e))?;
         Ok(Sparse(Arc::new(spans.iter().map(|s| s.start).zip(bytes).collect())))
     }
@@ -237,11 +252,6 @@ impl OpenFile {
     /// The rows of row group `group`.
     pub fn rows(&self, group: usize) -> usize {
         usize::try_from(self.metadata.metadata().row_group(group).num_rows()).unwrap_or(0)
-    }
-
-    /// The bytes of the file that reading `column` of `group` fetches.
-    pub fn bytes(&self, group: usize, column: &ColumnRanges<'_>) -> u64 {
-        self.spans(group, column).iter().map(|s| s.end - s.start).sum()
     }
 
     fn chunks<'a>(

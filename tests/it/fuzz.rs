@@ -32,7 +32,7 @@ const AROUND: [i64; 6] = [
 ];
 
 /// A query's writer.
-struct Writer(Dice);
+pub(super) struct Writer(pub(super) Dice);
 
 impl Writer {
     fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
@@ -138,7 +138,7 @@ impl Writer {
         }
     }
 
-    fn set(&mut self, depth: u64) -> String {
+    pub(super) fn set(&mut self, depth: u64) -> String {
         match self.0.throw(if depth > 0 { 15 } else { 13 }) {
             pick @ 0..=6 => self.simple(pick),
             pick @ 7..=12 => self.wide(pick),
@@ -304,7 +304,7 @@ fn events(dice: &mut Dice) -> String {
     text
 }
 
-fn random_project() -> Project {
+pub(super) fn random_project() -> Project {
     let project = Project::new();
     let mut dice = Dice::new(11);
     project.write("data/people.ndjson", profiles(&mut dice));

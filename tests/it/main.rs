@@ -15,6 +15,8 @@
 //! - [`bitmaps`]: the SQL functions over bitmaps and segments
 //! - [`explain`]: what a segment is made of, and why a profile is in it
 //! - [`fuzz`]: random segments, compiled and not
+//! - [`sql`]: `throng sql` through a pipe
+//! - [`warm`]: a session that keeps what it read against commands that keep nothing
 //! - [`lookalike`]: who is found for a seed, what is said of it, what is refused
 //! - [`crash`]: killed writers, writers at the same time
 //! - [`golden`]: help and error texts, reviewed as diffs
@@ -34,5 +36,7 @@ mod lookalike;
 mod naive;
 mod segments;
 mod sets;
+mod sql;
 mod support;
 mod tidy;
+mod warm;

@@ -183,7 +183,8 @@ impl Runner {
 
     async fn members(&self, what: &str) -> Result<()> {
         let members = self.session.members(what).await?;
-        let value = json!({"members": members.members, "roaring": STANDARD.encode(&members.bitmap)});
+        let value =
+            json!({"members": members.members, "roaring": STANDARD.encode(&members.bitmap)});
         self.output.one(&value, |_| {
             format!("{}; .export FILE writes them\n", plural(members.members, "member"))
         })

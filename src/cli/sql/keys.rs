@@ -187,12 +187,10 @@ mod tests {
     fn other_keys_are_known_by_what_terminals_send() {
         assert_eq!(keys(b"\x1b[A\x1bOB\x1b[3~"), [Key::Up, Key::Down, Key::Delete]);
         assert_eq!(keys(b"\x1b[1;5C\x1bb\x1b[H"), [Key::WordRight, Key::WordLeft, Key::Home]);
-        assert_eq!(keys(b"\x03\x12\x15\r"), [
-            Key::Interrupt,
-            Key::Search,
-            Key::KillStart,
-            Key::Enter
-        ]);
+        assert_eq!(
+            keys(b"\x03\x12\x15\r"),
+            [Key::Interrupt, Key::Search, Key::KillStart, Key::Enter]
+        );
     }
 
     #[test]

@@ -24,11 +24,50 @@ const FURTHER: &str = "   ...> ";
 
 /// Words of SQL that are completed.
 const KEYWORDS: [&str; 44] = [
-    "SELECT", "FROM", "WHERE", "GROUP BY", "ORDER BY", "HAVING", "LIMIT", "OFFSET", "JOIN", "LEFT JOIN",
-    "USING", "ON", "AS", "AND", "OR", "NOT", "IN", "EXISTS", "BETWEEN", "LIKE", "ILIKE", "IS NULL",
-    "IS NOT NULL", "CASE", "WHEN", "THEN", "ELSE", "END", "CAST", "INTERVAL", "DISTINCT", "UNION",
-    "INTERSECT", "EXCEPT", "WITH", "OVER", "PARTITION BY", "FILTER", "ASC", "DESC", "TRUE", "FALSE",
-    "NULL", "TIMESTAMP",
+    "SELECT",
+    "FROM",
+    "WHERE",
+    "GROUP BY",
+    "ORDER BY",
+    "HAVING",
+    "LIMIT",
+    "OFFSET",
+    "JOIN",
+    "LEFT JOIN",
+    "USING",
+    "ON",
+    "AS",
+    "AND",
+    "OR",
+    "NOT",
+    "IN",
+    "EXISTS",
+    "BETWEEN",
+    "LIKE",
+    "ILIKE",
+    "IS NULL",
+    "IS NOT NULL",
+    "CASE",
+    "WHEN",
+    "THEN",
+    "ELSE",
+    "END",
+    "CAST",
+    "INTERVAL",
+    "DISTINCT",
+    "UNION",
+    "INTERSECT",
+    "EXCEPT",
+    "WITH",
+    "OVER",
+    "PARTITION BY",
+    "FILTER",
+    "ASC",
+    "DESC",
+    "TRUE",
+    "FALSE",
+    "NULL",
+    "TIMESTAMP",
 ];
 
 /// Asks for statements until the end, and answers them.
@@ -38,7 +77,6 @@ pub(super) async fn run(mut runner: Runner, output: &Output) -> Result<Outcome> 
     let mut statements = Statements::default();
     let mut words = Arc::new(Words::of(&runner).await);
     output.say("statements end with a semicolon; .help lists the commands, .quit or Ctrl-D ends");
-    // From here on Ctrl-C stops what runs, and not the program.
     let mut typed = String::new();
     loop {
         let prompt = if statements.is_between() { FIRST } else { FURTHER };
@@ -66,6 +104,7 @@ pub(super) async fn run(mut runner: Runner, output: &Output) -> Result<Outcome> 
                     typed.clear();
                 }
                 for statement in complete {
+                    // Ctrl-C stops what runs, and not the program.
                     let next = tokio::select! {
                         next = runner.run(&statement) => next?,
                         _ = tokio::signal::ctrl_c() => Next::Failed,
@@ -259,7 +298,8 @@ struct History(Option<PathBuf>);
 impl History {
     /// Where the platform keeps such things: `$XDG_STATE_HOME`, or else `~/.local/state`.
     fn load() -> Self {
-        let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+        let folder =
+            |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
         let state = folder("XDG_STATE_HOME")
             .or_else(|| folder("LOCALAPPDATA"))
             .or_else(|| Some(folder("HOME")?.join(".local/state")));

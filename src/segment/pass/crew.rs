@@ -40,10 +40,7 @@ where
 type Queue<F> = Arc<Mutex<VecDeque<(usize, F)>>>;
 
 /// Takes one task after the other until there is none.
-async fn work<T, F: Future<Output = T>>(
-    queue: Queue<F>,
-    done: mpsc::UnboundedSender<(usize, T)>,
-) {
+async fn work<T, F: Future<Output = T>>(queue: Queue<F>, done: mpsc::UnboundedSender<(usize, T)>) {
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     while let Some((place, task)) = next() {
         let result = task.await;

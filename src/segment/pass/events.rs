@@ -174,13 +174,18 @@ impl Pass<'_> {
         let wanted: Vec<ColumnRanges<'_>> =
             ranges.iter().map(|(name, ranges)| ColumnRanges { name, ranges }).collect();
         let parts = work.files.read_parts(open, group, &wanted).await?;
-        work.tally(open, group, &wanted);
+        work.tally(&wanted);
         let mut parts: BTreeMap<&str, std::vec::IntoIter<ArrayRef>> =
             ranges.keys().map(String::as_str).zip(parts.into_iter().map(Vec::into_iter)).collect();
         for (job, names) in jobs.iter().zip(&names) {
             let mut own = HashMap::new();
             for name in names {
-                own.extend(parts.get_mut(name.as_str()).and_then(Iterator::next).map(|part| (name.clone(), part)));
+                own.extend(
+                    parts
+                        .get_mut(name.as_str())
+                        .and_then(Iterator::next)
+                        .map(|part| (name.clone(), part)),
+                );
             }
             let columns = Columns::new(own, job.rows.len());
             self.feed(job, &columns, found)?;

@@ -105,7 +105,8 @@ pub async fn run(request: &RunRequest<'_>) -> Result<Ran> {
     let memo = Memo::of(request.session, request.program, &wanted, &shards).map(Arc::new);
     let wanted = Arc::new(memo.as_ref().map_or(wanted.clone(), |memo| memo.unknown(&wanted)));
     let work = Arc::new(Work::new(request.session, base, request.program, &wanted)?);
-    let threads = request.limits.threads.get();
+    // What is known already is put together at once, without waking another thread.
+    let threads = if wanted.is_empty() { 1 } else { request.limits.threads.get() };
     let budget = request.limits.memory_bytes / STATES_SHARE / threads;
     let tasks = shards.into_iter().map(|shard| {
         let task = ShardTask {

@@ -60,10 +60,12 @@ pub(super) async fn run(work: &Work, needs: &ProfileNeeds, shard: &Shard) -> Res
     names.extend(needs.kept.iter().map(String::as_str));
     for file in &shard.profiles {
         let open = work.files.open(&work.store, TableName::Profiles, file).await?;
+        let is_sorted = file.tags.get("sorted").is_some_and(|by| by == tables::PROFILE_ID);
+        let order = if is_sorted { Order::Ascending } else { Order::Any };
         for group in 0..open.groups() {
             let columns = read(work, &open, group, &names).await?;
             work.asked_profiles(columns.rows());
-            row_group(needs, shard, &columns, &mut found)?;
+            row_group(needs, shard, (&columns, order), &mut found)?;
         }
     }
     Ok(found)
@@ -81,7 +83,7 @@ async fn read(
     let wanted: Vec<ColumnRanges<'_>> =
         names.iter().map(|name| ColumnRanges { name, ranges: all }).collect();
     let arrays = work.files.read(open, group, &wanted).await?;
-    work.tally(open, group, &wanted);
+    work.tally(&wanted);
     let arrays = names.iter().map(|n| (*n).to_owned()).zip(arrays).collect();
     Ok(Columns::new(arrays, rows))
 }
@@ -89,15 +91,17 @@ async fn read(
 fn row_group(
     needs: &ProfileNeeds,
     shard: &Shard,
-    columns: &Columns,
+    (columns, order): (&Columns, Order),
     found: &mut Attributes,
 ) -> Result<()> {
     let ids = columns.column(tables::PROFILE_ID)?;
     let ids =
         ids.as_primitive_opt::<Int32Type>().ok_or_else(|| Error::data("ids of another type"))?;
     let placed = Placed { ids: &ids.values()[..], start: shard.start, first_word: None };
-    let placed = Placed { first_word: placed.first_word(), ..placed };
-    placed.spread(&Words::ones(placed.ids.len()), &mut found.everyone);
+    let placed = Placed { first_word: placed.first_word(order), ..placed };
+    if needs.everyone {
+        placed.spread(&Words::ones(placed.ids.len()), &mut found.everyone);
+    }
     for (leaf, condition) in &needs.conditions {
         match condition.is_true(columns) {
             Ok(rows) => {
@@ -111,6 +115,13 @@ fn row_group(
         }
     }
     found.keep(needs, columns, placed)
+}
+
+/// Whether the rows of a file are known to ascend by id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Ascending,
+    Any,
 }
 
 /// Where the rows of a row group lie among the ids of a shard.
@@ -129,8 +140,14 @@ impl Placed<'_> {
         self.ids[row].cast_unsigned().wrapping_sub(self.start) as usize
     }
 
-    fn first_word(self) -> Option<usize> {
-        let is_gapless = self.ids.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1));
+    fn first_word(self, order: Order) -> Option<usize> {
+        let is_gapless = match (order, self.ids) {
+            // No id comes twice in a file of profiles: with as many ids as numbers there is no gap.
+            (Order::Ascending, [first, .., last]) => {
+                usize::try_from(last - first).is_ok_and(|span| span + 1 == self.ids.len())
+            }
+            _ => self.ids.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1)),
+        };
         let first = if self.ids.is_empty() { 0 } else { self.place(0) };
         (is_gapless && first.is_multiple_of(64)).then_some(first / 64)
     }
