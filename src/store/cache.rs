@@ -74,7 +74,9 @@ impl<K: Clone + Eq + Hash, V: Clone> Cache<K, V> {
     pub fn retain(&self, is_wanted: impl Fn(&K) -> bool) {
         let mut inner = self.lock();
         let doomed: Vec<K> = inner.order.values().filter(|key| !is_wanted(key)).cloned().collect();
-        doomed.iter().for_each(|key| inner.remove(key));
+        for key in &doomed {
+            inner.remove(key);
+        }
     }
 
     /// How full it is.
@@ -209,12 +211,11 @@ mod tests {
             let cache = Cache::new(bytes_max);
             let mut naive = Naive { list: Vec::new(), bytes_max };
             for (key, value) in steps {
-                match value {
-                    Some((value, bytes)) => {
-                        cache.put(key, value, bytes);
-                        naive.put(key, value, bytes + ENTRY_BYTES);
-                    }
-                    None => prop_assert_eq!(cache.get(&key), naive.get(key)),
+                if let Some((value, bytes)) = value {
+                    cache.put(key, value, bytes);
+                    naive.put(key, value, bytes + ENTRY_BYTES);
+                } else {
+                    prop_assert_eq!(cache.get(&key), naive.get(key));
                 }
                 let held = cache.usage();
                 prop_assert_eq!(held.bytes, naive.bytes());

@@ -65,7 +65,7 @@ impl Files {
 
     /// How full the cache of decoded columns is; nothing where there is none.
     pub fn usage(&self) -> Option<CacheUse> {
-        self.kept().map(|kept| kept.usage())
+        self.kept().map(Cache::usage)
     }
 
     /// Reads `columns` of row group `group` of `file`, as [`Files::read`], but for each range an array
@@ -98,7 +98,7 @@ impl Files {
             parts.push(found.collect());
         }
         if !missing.is_empty() {
-            self.fill(kept, file, group, (columns, &missing), &mut parts).await?;
+            self.fill(file, group, (columns, &missing), &mut parts).await?;
         }
         Ok(parts.into_iter().map(|ranges| ranges.into_iter().flatten().collect()).collect())
     }
@@ -123,7 +123,7 @@ impl Files {
                 TableName::Events => {
                     self.runs(&open, group).await?.iter().map(|run| run.rows.clone()).collect()
                 }
-                _ => vec![0..open.rows(group)],
+                _ => std::iter::once(0..open.rows(group)).collect(),
             };
             for name in names.iter().filter(|name| open.is_compact(name)) {
                 let rows: usize = ranges.iter().map(ExactSizeIterator::len).sum();
@@ -143,7 +143,6 @@ impl Files {
     /// Reads and decodes the ranges of `columns` that are `missing` from `parts`.
     async fn fill(
         &self,
-        kept: &KeptColumns,
         file: &OpenFile,
         group: usize,
         (columns, missing): (&[ColumnRanges<'_>], &[(usize, usize)]),
@@ -161,7 +160,7 @@ impl Files {
             let key = file
                 .column_index(column.name)
                 .and_then(|index| ColumnKey::new(file, group, index, &column.ranges[0]));
-            if let Some(key) = key {
+            if let (Some(key), Some(kept)) = (key, self.kept()) {
                 kept.put(key, Arc::clone(&array), array.get_array_memory_size());
             }
             parts[place][at] = Some(array);

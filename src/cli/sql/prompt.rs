@@ -229,23 +229,15 @@ impl Screen {
     fn draw(&mut self, prompt: &str, editor: &Editor) -> io::Result<()> {
         let (text, before) = editor.shown();
         let columns = columns();
-        let mut out = self.back();
-        out.push_str(&shown(prompt, text));
-        let (last, _) = place(prompt, text, columns);
+        let (last, end) = place(prompt, text, columns);
         let (row, column) = place(prompt, before, columns);
         // Terminals wait at the right edge; the next row must be there to stand in.
-        if place(prompt, text, columns).1 == 0 && last > 0 && !text.ends_with('\n') {
-            out.push_str("\r\n");
-        }
-        if last > row {
-            out.push_str(&format!("\x1b[{}A", last - row));
-        }
-        out.push('\r');
-        if column > 0 {
-            out.push_str(&format!("\x1b[{column}C"));
-        }
+        let is_at_edge = end == 0 && last > 0 && !text.ends_with('\n');
+        let next_row = if is_at_edge { "\r\n" } else { "" };
+        let up = moved(last - row, 'A');
+        let right = moved(column, 'C');
+        write!(io::stdout(), "{}{}{next_row}{up}\r{right}", self.back(), shown(prompt, text))?;
         self.row = row;
-        write!(io::stdout(), "{out}")?;
         io::stdout().flush()
     }
 
@@ -258,9 +250,13 @@ impl Screen {
 
     /// What brings the cursor to the prompt's row and empties the screen from there.
     fn back(&self) -> String {
-        let up = if self.row > 0 { format!("\x1b[{}A", self.row) } else { String::new() };
-        format!("{up}\r\x1b[J")
+        format!("{}\r\x1b[J", moved(self.row, 'A'))
     }
+}
+
+/// What moves the cursor by `n` rows or columns.
+fn moved(n: usize, direction: char) -> String {
+    if n > 0 { format!("\x1b[{n}{direction}") } else { String::new() }
 }
 
 fn shown(prompt: &str, text: &str) -> String {

@@ -27,8 +27,11 @@ pub(super) struct Memo {
     /// The digests of the leaves that are evaluated in this run.
     open: BTreeMap<LeafId, [u8; 32]>,
     /// The sets of the others, by the first id of their shard.
-    known: BTreeMap<LeafId, Vec<(u32, Arc<[u64]>)>>,
+    known: BTreeMap<LeafId, OfShards>,
 }
+
+/// A leaf's sets by the first id of their shard.
+type OfShards = Vec<(u32, Arc<[u64]>)>;
 
 impl Memo {
     /// What is kept of the leaves in `wanted` for `shards`; nothing where `session` keeps nothing.
