@@ -101,7 +101,7 @@ impl Session {
             })
             .data()
             .map_err(failed)?;
-        let mut state = self.state();
+        let mut state = self.state().clone();
         state.config_mut().options_mut().execution.target_partitions = 1;
         let exec = state.create_physical_plan(&filled).await.map_err(failed)?;
         let batches = collect(exec, state.task_ctx()).await.map_err(failed)?;
@@ -171,7 +171,7 @@ impl Plan {
         state
             .analyzer()
             .execute_and_check(self.logical().clone(), state.config_options(), |_, _| {})
-            .and_then(|plan| Optimizer::with_rules(rules).optimize(plan, &state, |_, _| {}))
+            .and_then(|plan| Optimizer::with_rules(rules).optimize(plan, state, |_, _| {}))
             .map_err(|e| self.failed(&e))
     }
 }

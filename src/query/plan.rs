@@ -81,7 +81,7 @@ impl Plan {
         self.sql().error_among(error, &self.session)
     }
 
-    fn with(&self, logical: LogicalPlan) -> Self {
+    pub(super) fn with(&self, logical: LogicalPlan) -> Self {
         Self { logical, ..self.clone() }
     }
 
@@ -230,6 +230,11 @@ impl std::fmt::Debug for Batches {
 }
 
 impl Ids {
+    /// A plan whose only column is `profile_id`.
+    pub(super) fn of(plan: Plan) -> Self {
+        Self(plan)
+    }
+
     /// The query that returns the ids; its one column is `profile_id`.
     pub fn plan(&self) -> &Plan {
         &self.0

@@ -18,6 +18,7 @@ const VERBS: [&str; 25] = [
     "why",
     "count",
     "query",
+    "sql",
     "history",
     "diff",
     "lookalike",
