@@ -41,11 +41,17 @@ const TRIES: usize = 10;
 pub struct WarmSession {
     engine: Engine,
     limits: Limits,
-    as_of: AsOf,
+    settings: Mutex<Settings>,
     masks: Arc<Masks>,
-    keeps_masks: bool,
     opened: tokio::sync::Mutex<Option<Arc<Opened>>>,
     files: Mutex<Option<Files>>,
+}
+
+/// What may be changed between statements.
+#[derive(Debug, Clone, Copy)]
+struct Settings {
+    as_of: AsOf,
+    leaves: Leaves,
 }
 
 /// The store at one version.
@@ -102,9 +108,8 @@ impl Engine {
         Ok(WarmSession {
             engine: self.clone(),
             limits,
-            as_of: self.as_of(as_of)?,
+            settings: Mutex::new(Settings { as_of: self.as_of(as_of)?, leaves: Leaves::Kept }),
             masks: Arc::new(Masks::new(warm_bytes / MASKS_SHARE)),
-            keeps_masks: true,
             opened: tokio::sync::Mutex::default(),
             files: Mutex::default(),
         })
@@ -112,21 +117,20 @@ impl Engine {
 }
 
 impl WarmSession {
-    /// The moment that `now()` is.
-    pub fn as_of(&self) -> AsOf {
-        self.as_of
-    }
-
     /// Makes `now()` another moment.
-    pub fn set_as_of(&mut self, as_of: AsOf) {
-        self.as_of = as_of;
-        *self.opened.get_mut() = None;
+    pub async fn set_as_of(&self, as_of: AsOf) {
+        self.set(|settings| settings.as_of = as_of).await;
     }
 
     /// Says whether sets of leaves are kept from one statement to the next.
-    pub fn keep_leaves(&mut self, keeps: Leaves) {
-        self.keeps_masks = keeps == Leaves::Kept;
-        *self.opened.get_mut() = None;
+    pub async fn keep_leaves(&self, leaves: Leaves) {
+        self.set(|settings| settings.leaves = leaves).await;
+    }
+
+    async fn set(&self, change: impl FnOnce(&mut Settings) + Send) {
+        let mut opened = self.opened.lock().await;
+        change(&mut self.settings.lock().unwrap_or_else(PoisonError::into_inner));
+        *opened = None;
     }
 
     /// How many profiles `what` has, as [`Engine::count`].
@@ -370,8 +374,9 @@ impl WarmSession {
         let (store, snapshot) = self.engine.opened().await?;
         let files = self.files(&store);
         files.keep_only(&store, &snapshot)?;
-        let masks = self.keeps_masks.then(|| Arc::clone(&self.masks));
-        let session = Session::over_files(&store, &snapshot, files, self.limits, self.as_of)?;
+        let settings = *self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        let masks = (settings.leaves == Leaves::Kept).then(|| Arc::clone(&self.masks));
+        let session = Session::over_files(&store, &snapshot, files, self.limits, settings.as_of)?;
         let session = session.with_masks(masks);
         let opened = Arc::new(Opened { store, snapshot, session, catalog: OnceCell::new() });
         *slot = Some(Arc::clone(&opened));

@@ -87,7 +87,7 @@ async fn a_warm_session_answers_as_a_cold_command_does() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn members_are_those_of_the_query_and_rows_those_of_the_store() {
     let project = Project::with_shop();
-    let mut warm = engine(&project, 64 << 20).warm(None).expect("a session");
+    let warm = engine(&project, 64 << 20).warm(None).expect("a session");
     let sql = "SELECT profile_id FROM events WHERE event = 'purchase' \
                AND ts >= now() - INTERVAL '60 days'";
     let members = warm.members(sql).await.expect("a set");
@@ -97,7 +97,7 @@ async fn members_are_those_of_the_query_and_rows_those_of_the_store() {
         throng::membership::wire::Format::Roaring,
     );
     assert_eq!(decoded.expect("a bitmap").len(), 1);
-    warm.set_as_of(AsOf::parse("2026-03-05").expect("a time"));
+    warm.set_as_of(AsOf::parse("2026-03-05").expect("a time")).await;
     assert_eq!(warm.count(sql).await.expect("a set"), 2);
     let (_, rows) = warm.query("SELECT count(*) FROM events").await.expect("rows");
     assert_eq!(rows.iter().map(arrow::array::RecordBatch::num_rows).sum::<usize>(), 1);

@@ -1,6 +1,7 @@
 //! What each statement of `throng sql` does, and how its answer looks.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use base64::Engine as _;
@@ -69,17 +70,17 @@ pub(super) enum Next {
 }
 
 /// Runs statements over a warm session.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Runner {
     engine: Engine,
-    pub(super) session: WarmSession,
+    pub(super) session: Arc<WarmSession>,
     output: Output,
     is_timed: bool,
 }
 
 impl Runner {
     pub(super) fn new(engine: Engine, session: WarmSession, output: Output) -> Self {
-        Self { engine, session, output, is_timed: false }
+        Self { engine, session: Arc::new(session), output, is_timed: false }
     }
 
     /// Runs `statement` and writes its answer, or what is wrong with it.
@@ -161,22 +162,21 @@ impl Runner {
                 output.one(&json!({"store_version": version}), |_| format!("{version}\n"))?;
             }
             "quit" => return Ok(Next::Quit),
-            _ => self.set(name, argument)?,
+            _ => self.set(name, argument).await?,
         }
         Ok(Next::Done)
     }
 
     /// Changes a setting, and answers with it.
-    fn set(&mut self, name: &str, argument: &str) -> Result<()> {
+    async fn set(&mut self, name: &str, argument: &str) -> Result<()> {
         match name {
             "timer" => self.is_timed = is_on(name, argument)?,
-            "leaves" => self.session.keep_leaves(if is_on(name, argument)? {
-                Leaves::Kept
-            } else {
-                Leaves::Dropped
-            }),
+            "leaves" => {
+                let is_on = is_on(name, argument)?;
+                self.session.keep_leaves(if is_on { Leaves::Kept } else { Leaves::Dropped }).await;
+            }
             "format" => self.output.set_format(argument)?,
-            _ => self.session.set_as_of(AsOf::parse(needed(name, argument)?)?),
+            _ => self.session.set_as_of(AsOf::parse(needed(name, argument)?)?).await,
         }
         self.output.one(&json!({name: argument}), |_| String::new())
     }

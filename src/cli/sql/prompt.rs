@@ -17,7 +17,7 @@ use super::super::output::Output;
 use super::commands::{COMMANDS, Next, Runner};
 use super::editor::{Edit, Editor};
 use super::keys;
-use super::statements::Statements;
+use super::statements::{Statement, Statements};
 
 const FIRST: &str = "throng> ";
 const FURTHER: &str = "   ...> ";
@@ -104,16 +104,35 @@ pub(super) async fn run(mut runner: Runner, output: &Output) -> Result<Outcome> 
                     typed.clear();
                 }
                 for statement in complete {
-                    // Ctrl-C stops what runs, and not the program.
-                    let next = tokio::select! {
-                        next = runner.run(&statement) => next?,
-                        _ = tokio::signal::ctrl_c() => Next::Failed,
-                    };
+                    let next = answered(&mut runner, statement, output).await?;
                     if next == Next::Quit {
                         return Ok(Outcome::Done);
                     }
                 }
             }
+        }
+    }
+}
+
+/// Runs `statement` beside the prompt, so that Ctrl-C gives it up at once. What it was busy with ends at
+/// its next step.
+async fn answered(runner: &mut Runner, statement: Statement, output: &Output) -> Result<Next> {
+    let mut own = runner.clone();
+    let mut task = tokio::spawn(async move {
+        let next = own.run(&statement).await;
+        (own, next)
+    });
+    tokio::select! {
+        done = &mut task => {
+            let (own, next) =
+                done.map_err(|e| Error::internal(format!("a statement stopped: {e}")))?;
+            *runner = own;
+            next
+        }
+        _ = tokio::signal::ctrl_c() => {
+            task.abort();
+            output.say("stopped");
+            Ok(Next::Failed)
         }
     }
 }
@@ -283,8 +302,9 @@ fn place(prompt: &str, text: &str, columns: usize) -> (usize, usize) {
     (row, column)
 }
 
+/// The columns of the window; some terminals say 0 where they do not know.
 fn columns() -> usize {
-    size().map_or(80, |(columns, _)| usize::from(columns)).max(20)
+    size().map(|(columns, _)| usize::from(columns)).ok().filter(|n| *n > 0).unwrap_or(80).max(20)
 }
 
 /// The lines of earlier sessions, in a file: one a line, its line breaks written `\n`.
