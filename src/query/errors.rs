@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::parser::ParserError;
 
 use crate::error::{Error, nearest};
 
+use super::hints;
 use super::session::Session;
 
 /// SQL text and the file it is from, for places in messages.
@@ -115,7 +116,7 @@ impl Sql<'_> {
                 "did you mean \"{name}\"? Quote it: names that are not quoted are lower-cased"
             )),
             Some(name) => error.with_hint(format!("did you mean \"{name}\"?")),
-            None => error,
+            None => error.with_hint(hints::for_column(&field.name)),
         }
     }
 
@@ -137,7 +138,11 @@ impl Sql<'_> {
             };
         }
         let message = diagnostic.map_or_else(|| plain(&text), described);
+        let hint = hints::for_message(&message);
         let mut error = self.place(Error::input(message), diagnostic.and_then(position));
+        if let Some(hint) = hint {
+            return error.with_hint(hint);
+        }
         for help in diagnostic.iter().flat_map(|d| &d.helps) {
             error = error.with_hint(help.message.clone());
         }
@@ -220,7 +225,6 @@ fn plain(text: &str) -> String {
         "Execution error: ",
         "Arrow error: ",
         "Invalid or Unsupported Configuration: ",
-        "This feature is not implemented: ",
         "Optimizer rule 'simplify_expressions' failed",
         "caused by",
         "type_coercion",
@@ -229,7 +233,8 @@ fn plain(text: &str) -> String {
     while let Some(rest) = prefixes.iter().find_map(|p| text.strip_prefix(p)) {
         text = rest.trim_start();
     }
-    first_line(text).to_owned()
+    let text = text.replacen("This feature is not implemented: ", "not supported: ", 1);
+    first_line(&text).to_owned()
 }
 
 fn first_line(text: &str) -> &str {

@@ -16,12 +16,14 @@
 //! - [`selection`]: predicates on segments as row selections of the Parquet scan
 //! - [`files`]: a source's files as tables
 //! - [`errors`]: what `DataFusion` says, as what, where and what to do
+//! - [`hints`]: what to do, for those who write another product's SQL
 
 pub mod counted;
 pub mod errors;
 pub mod files;
 pub mod functions;
 pub mod functions_agg;
+mod hints;
 pub mod in_segment;
 pub mod limits;
 pub mod logic;

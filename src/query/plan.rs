@@ -190,7 +190,9 @@ impl Plan {
     }
 
     fn no_count(&self) -> Error {
-        self.sql().place(Error::input("the query does not return one number"), None)
+        self.sql()
+            .place(Error::input("the query returns neither profile_id nor one number"), None)
+            .with_hint("name profile_id among its columns, or select one number: count(*)")
     }
 
     async fn physical(&self) -> Result<Arc<dyn ExecutionPlan>> {
