@@ -1,6 +1,7 @@
 //! Building the example project's segments over a made-up shop: `build/full/example/...`.
 //!
-//! Throughput is in profiles. Each sample evaluates every segment of `sql/segments` and commits.
+//! Throughput is in profiles. Each sample evaluates every segment of `sql/segments` and commits;
+//! `build/refresh/hour/...` moves the time by an hour, on and back, and evaluates whom it moves over.
 
 use std::time::Duration;
 
@@ -26,6 +27,17 @@ fn build(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(u64::from(PROFILES)));
     group.bench_function("full/example/100k", |bencher| {
         bencher.iter(|| runtime.block_on(engine.build(&options, &|_, _, _| {})).expect("builds"));
+    });
+    let moments = ["2026-11-01T00:00:00Z", "2026-11-01T01:00:00Z"];
+    let moments = moments.map(|at| AsOf::parse(at).expect("a time"));
+    let mut turn = 0;
+    group.bench_function("refresh/hour/100k", |bencher| {
+        bencher.iter(|| {
+            turn += 1;
+            let as_of = Some(moments[turn % 2]);
+            let options = BuildOptions { as_of, ..BuildOptions::default() };
+            runtime.block_on(engine.build(&options, &|_, _, _| {})).expect("builds")
+        });
     });
     group.finish();
 }

@@ -15,6 +15,7 @@
 //! - [`bitmaps`]: the SQL functions over bitmaps and segments
 //! - [`explain`]: what a segment is made of, and why a profile is in it
 //! - [`fuzz`]: random segments, compiled and not
+//! - [`refresh`]: builds after random changes, and full builds
 //! - [`sql`]: `throng sql` through a pipe
 //! - [`warm`]: a session that keeps what it read against commands that keep nothing
 //! - [`lookalike`]: who is found for a seed, what is said of it, what is refused
@@ -34,6 +35,7 @@ mod insight;
 mod journey;
 mod lookalike;
 mod naive;
+mod refresh;
 mod segments;
 mod sets;
 mod sql;

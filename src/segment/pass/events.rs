@@ -10,6 +10,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use arrow::array::{ArrayRef, AsArray as _};
+use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::Int32Type;
 
 use crate::error::{Error, Result};
@@ -19,9 +20,10 @@ use crate::store::{ColumnRanges, DataFile, OpenFile, Run};
 use super::super::program::{AggregateId, FilterId};
 use super::collect::Collected;
 use super::condition::Columns;
-use super::plan::{Need, Shard, Work};
+use super::plan::{Need, Work};
 use super::select::{ForEvent, Special};
 use super::sequence::Moments;
+use super::shard::Shard;
 use super::state::{Rows, State, integers};
 use super::words::Words;
 
@@ -188,21 +190,33 @@ impl Pass<'_> {
                 );
             }
             let columns = Columns::new(own, job.rows.len());
-            self.feed(job, &columns, found)?;
+            if self.shard.is_chosen() {
+                self.feed_chosen(job, columns, found)?;
+            } else {
+                self.feed(job, &columns, found)?;
+            }
         }
         Ok(())
+    }
+
+    /// Feeds the rows of one run that have a place, where few have one.
+    fn feed_chosen(mut self, job: &Job, columns: Columns, found: &mut Found) -> Result<()> {
+        let chosen = self.shard.rows(&ids_of(&columns)?);
+        if chosen.is_empty() {
+            return Ok(());
+        }
+        self.is_inside = true;
+        self.feed(job, &columns.only(&chosen)?, found)
     }
 
     /// Feeds one run to everything that wants rows of it.
     fn feed(self, job: &Job, columns: &Columns, found: &mut Found) -> Result<()> {
         let Self { work, shard, needs, is_inside } = self;
-        let ids = columns.column(tables::PROFILE_ID)?;
-        let ids = ids
-            .as_primitive_opt::<Int32Type>()
-            .ok_or_else(|| Error::data("ids of another type"))?;
-        let (ids, start) = (&ids.values()[..], shard.start);
-        let is_own = |id: i32| (id.cast_unsigned().wrapping_sub(start) as usize) < shard.span;
-        let own = (!is_inside).then(|| Words::of_rows(ids.len(), |row| is_own(ids[row])));
+        let ids = ids_of(columns)?;
+        let (ids, start) = shard.located(&ids);
+        let has_place =
+            |row: usize| (ids[row].cast_unsigned().wrapping_sub(start) as usize) < shard.span;
+        let own = (!is_inside).then(|| Words::of_rows(ids.len(), has_place));
         let ts = columns.column(tables::TS).ok().map(|ts| integers(&ts)).transpose()?;
         let ts = ts.as_ref().map(|ts| &ts.values()[..]).unwrap_or_default();
         let mut selector =
@@ -221,7 +235,7 @@ impl Pass<'_> {
             if chosen.as_ref().is_some_and(|words| words.is_empty()) {
                 continue;
             }
-            let rows = Rows { ids, start, chosen: chosen.as_deref() };
+            let rows = Rows { ids: &ids, start, chosen: chosen.as_deref() };
             if let Some(seen) = found.seen.get_mut(&need.filter) {
                 rows.each(|_, place| seen.set(place));
             }
@@ -248,6 +262,13 @@ impl Pass<'_> {
         }
         Ok(())
     }
+}
+
+/// Each row's profile.
+pub(super) fn ids_of(columns: &Columns) -> Result<ScalarBuffer<i32>> {
+    let ids = columns.column(tables::PROFILE_ID)?;
+    let ids = ids.as_primitive_opt::<Int32Type>();
+    Ok(ids.ok_or_else(|| Error::data("ids of another type"))?.values().clone())
 }
 
 /// Which rows of a run pass which filter, each condition evaluated once.

@@ -17,7 +17,7 @@ use super::super::program::{
     AGGREGATE, AggregateId, FilterId, Leaf, LeafId, PROFILE, Program, SetExpr,
 };
 use super::leaves::LeafSets;
-use super::plan::Shard;
+use super::shard::Shard;
 use super::words::Words;
 
 /// What is kept of the leaves of a run.

@@ -5,7 +5,8 @@
 //! and aggregate (more than one pass only where their states would not fit in memory). Sets are
 //! words of bits until the end, where they become parts of roaring bitmaps.
 //!
-//! - [`plan`]: what has to be done, by filter; shards and their files
+//! - [`plan`]: what has to be done, by filter
+//! - [`shard`]: the ids of a shard, their places in states, and the files with rows of them
 //! - [`events`], [`profiles`]: the two passes
 //! - [`select`]: which rows of a run pass a filter
 //! - [`condition`]: conditions and values of rows
@@ -28,8 +29,9 @@ mod memo;
 mod plan;
 mod profiles;
 mod rank;
-mod select;
+pub(super) mod select;
 mod sequence;
+mod shard;
 mod state;
 mod window;
 mod words;
@@ -44,11 +46,13 @@ use crate::query::{Limits, Session};
 use super::program::{Leaf, LeafId, Program, SetExpr};
 use leaves::{Evidence, LeafSets};
 use memo::Memo;
-use plan::{Shard, Work};
+use plan::Work;
 use rank::Candidate;
+use shard::Shard;
 use words::Words;
 
 pub use plan::Cost;
+pub use shard::View;
 
 /// The share of the memory limit that states of aggregates may take.
 const STATES_SHARE: usize = 2;
@@ -77,6 +81,23 @@ pub struct RunRequest<'a> {
     pub ranked: Arc<Vec<LeafId>>,
     /// Segments that outputs name and that are none of them.
     pub known: Arc<BTreeMap<String, Membership>>,
+    /// What it looks at.
+    pub within: Within<'a>,
+}
+
+/// What a run looks at, where it is not everything.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Within<'a> {
+    /// These profiles only. What is worked out says nothing of others.
+    pub among: Option<&'a Membership>,
+    /// These files in place of those of the store.
+    pub files: Option<View<'a>>,
+}
+
+impl Within<'_> {
+    fn is_everything(&self) -> bool {
+        self.among.is_none() && self.files.is_none()
+    }
 }
 
 /// What a run worked out.
@@ -101,8 +122,13 @@ pub async fn run(request: &RunRequest<'_>) -> Result<Ran> {
     let leaves = request.outputs.iter().flat_map(|output| output.expression.leaves());
     let wanted = request.program.with_parts(leaves.chain(request.ranked.iter().copied()));
     let base = request.session.base()?;
-    let shards = Shard::all(&base.snapshot)?;
-    let memo = Memo::of(request.session, request.program, &wanted, &shards).map(Arc::new);
+    let within = request.within;
+    let everything = View::of(&base.snapshot)?;
+    let shards = Shard::all(&base.snapshot, within.files.unwrap_or(everything), within.among)?;
+    let memo = within
+        .is_everything()
+        .then(|| Memo::of(request.session, request.program, &wanted, &shards).map(Arc::new));
+    let memo = memo.flatten();
     let wanted = Arc::new(memo.as_ref().map_or(wanted.clone(), |memo| memo.unknown(&wanted)));
     let work = Arc::new(Work::new(request.session, base, request.program, &wanted)?);
     // What is known already is put together at once, without waking another thread.
@@ -219,7 +245,7 @@ impl ShardTask {
         let memberships = self
             .words(&shard, &sets)
             .into_iter()
-            .map(|(_, words)| words.map(|w| Membership::from_words(shard.start, &w.0)))
+            .map(|(_, words)| words.map(|w| shard.membership(&w)))
             .collect();
         Ok(OfShard { memberships, ranked: ranked.into_iter().collect(), passes: parts.len() })
     }
@@ -254,11 +280,7 @@ impl ShardTask {
     ) -> Result<Words> {
         match (done.get(name), self.known.get(name)) {
             (Some(words), _) => words.clone(),
-            (None, Some(membership)) => {
-                let mut words = Words::zeros(shard.span);
-                membership.fill_words(shard.start, &mut words.0);
-                Ok(words)
-            }
+            (None, Some(membership)) => Ok(shard.words(membership)),
             (None, None) => Err(Error::internal(format!("segment {name} is not known"))),
         }
     }

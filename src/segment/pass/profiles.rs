@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use arrow::array::{Array, ArrayRef, AsArray as _, UInt32Array, new_null_array};
+use arrow::array::{Array, ArrayRef, UInt32Array, new_null_array};
 use arrow::compute::{concat, take};
-use arrow::datatypes::{DataType, Int32Type, SchemaRef};
+use arrow::datatypes::{DataType, SchemaRef};
 
 use crate::error::{Error, Result};
 use crate::model::{TableName, tables};
@@ -12,7 +12,9 @@ use crate::store::{ColumnRanges, OpenFile};
 
 use super::super::program::LeafId;
 use super::condition::{Columns, Value, conformed};
-use super::plan::{Shard, Work};
+use super::events::ids_of;
+use super::plan::Work;
+use super::shard::Shard;
 use super::words::Words;
 
 /// The conditions on attributes, and the columns that are kept for conditions on groups.
@@ -65,7 +67,7 @@ pub(super) async fn run(work: &Work, needs: &ProfileNeeds, shard: &Shard) -> Res
         for group in 0..open.groups() {
             let columns = read(work, &open, group, &names).await?;
             work.asked_profiles(columns.rows());
-            row_group(needs, shard, (&columns, order), &mut found)?;
+            row_group(needs, shard, (columns, order), &mut found)?;
         }
     }
     Ok(found)
@@ -91,13 +93,18 @@ async fn read(
 fn row_group(
     needs: &ProfileNeeds,
     shard: &Shard,
-    (columns, order): (&Columns, Order),
+    (mut columns, mut order): (Columns, Order),
     found: &mut Attributes,
 ) -> Result<()> {
-    let ids = columns.column(tables::PROFILE_ID)?;
-    let ids =
-        ids.as_primitive_opt::<Int32Type>().ok_or_else(|| Error::data("ids of another type"))?;
-    let placed = Placed { ids: &ids.values()[..], start: shard.start, first_word: None };
+    if shard.is_chosen() {
+        let chosen = shard.rows(&ids_of(&columns)?);
+        columns = columns.only(&chosen)?;
+        order = Order::Any;
+    }
+    let columns = &columns;
+    let ids = ids_of(columns)?;
+    let (ids, start) = shard.located(&ids);
+    let placed = Placed { ids: &ids, start, first_word: None };
     let placed = Placed { first_word: placed.first_word(order), ..placed };
     if needs.everyone {
         placed.spread(&Words::ones(placed.ids.len()), &mut found.everyone);
