@@ -43,6 +43,7 @@ mod test;
 mod vacuum;
 mod why;
 
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -92,11 +93,12 @@ fn start_log(verbose: u8) {
 }
 
 fn run(cli: Cli, output: &mut Output) -> Result<Outcome> {
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    if let Some(threads) = cli.global.threads {
-        runtime.worker_threads(threads.get());
-    }
-    let runtime = runtime
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let threads = cli.global.threads.unwrap_or(cores).get();
+    // One more for the prompt: a join without a key keeps all others busy, and Ctrl-C must be heard.
+    let spare = usize::from(matches!(cli.verb, Verb::Sql(_)));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads + spare)
         .enable_all()
         .thread_stack_size(STACK_BYTES)
         .build()
@@ -107,6 +109,10 @@ fn run(cli: Cli, output: &mut Output) -> Result<Outcome> {
     let (outcome, told) = runtime
         .block_on(runtime.spawn(task))
         .map_err(|e| Error::internal(format!("the command stopped: {e}")))?;
+    if spare > 0 {
+        // A statement that was given up may still be busy: nobody waits for it.
+        runtime.shutdown_background();
+    }
     // It knows the project's folder now, and so can show the line that an error is about.
     *output = told;
     outcome
