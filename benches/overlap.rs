@@ -108,11 +108,9 @@ fn files(folder: &std::path::Path) {
 criterion_group!(benches, pairs, all);
 
 fn main() {
-    match std::env::var_os("OVERLAP_DIR") {
-        Some(folder) => files(std::path::Path::new(&folder)),
-        None => {
-            benches();
-            Criterion::default().configure_from_args().final_summary();
-        }
+    if let Some(folder) = std::env::var_os("OVERLAP_DIR") {
+        return files(std::path::Path::new(&folder));
     }
+    benches();
+    Criterion::default().configure_from_args().final_summary();
 }

@@ -9,10 +9,11 @@ use super::merge;
 
 /// Up to so many members make a list, of 2 bytes a member; more make bits, 8 KiB.
 ///
-/// The roaring layouts draw the line at 4,096, where both take the same room. Here it is where two
-/// lists are counted twice as slowly as two blocks of bits; a container takes four times the room of
-/// its list at the worst (`benches/overlap.rs`, 1,000 ids in each of 16 lists: 4.7 us, bits 2.3 us).
-pub(super) const LIST_MEMBERS_MAX: usize = 1_024;
+/// The roaring layouts draw the line at 4,096, where both take the same room. Here it is where counting
+/// two lists begins to take longer than counting two blocks of bits, a seventh of a microsecond
+/// (`benches/peers/overlap.py`: 655 members each in 2.4 us, bits in 2.3 us, for 16 blocks). A container
+/// takes 6.4 times the room of its list at the worst.
+pub(super) const LIST_MEMBERS_MAX: usize = 640;
 
 /// The members of a block, at least one.
 #[derive(Clone, PartialEq, Eq)]
@@ -74,7 +75,7 @@ impl Container {
         let members = u32::try_from(list.len()).expect("at most 65,536");
         let body = match list.len() {
             0 => return None,
-            ..=LIST_MEMBERS_MAX => Body::List(in_eights(list)),
+            1..=LIST_MEMBERS_MAX => Body::List(in_eights(list)),
             _ => {
                 let mut bits = Block::EMPTY;
                 bits.insert(list);
@@ -89,7 +90,7 @@ impl Container {
         let members = kernel.count(bits);
         let body = match usize::try_from(members).expect("at most 65,536") {
             0 => return None,
-            ..=LIST_MEMBERS_MAX => {
+            1..=LIST_MEMBERS_MAX => {
                 // As many as were counted, so that the list is allocated once.
                 let mut list = Vec::with_capacity(LIST_MEMBERS_MAX);
                 list.extend(lows(bits));
@@ -155,7 +156,7 @@ impl Container {
     pub(super) fn or_into(&self, words: &mut [u64]) {
         match self.lows() {
             Lows::List(list) => {
-                for low in list.iter() {
+                for low in list {
                     if let Some(word) = words.get_mut(usize::from(low >> 6)) {
                         *word |= 1 << (low & 63);
                     }
@@ -260,7 +261,7 @@ impl Block {
         let high = self.0.iter().rposition(|word| *word != 0)?;
         let id = |at: usize, bit: u32| u16::try_from(at as u64 * 64 + u64::from(bit)).ok();
         let first = id(low, self.0[low].trailing_zeros())?;
-        Some((first, id(high, 63 - self.0[high].leading_zeros())?))
+        Some((first, id(high, self.0[high].ilog2())?))
     }
 }
 
@@ -322,7 +323,8 @@ mod tests {
     #[test]
     fn equal_members_make_equal_containers() {
         let kernel = Kernel::detect();
-        for count in [1, 1_024, 1_025, 4_096, 4_097, 65_535_u16] {
+        let line = u16::try_from(LIST_MEMBERS_MAX).expect("a small number");
+        for count in [1, line, line + 1, 4_096, 4_097, 65_535_u16] {
             let list: Vec<u16> = (0..count).collect();
             let mut bits = Block::EMPTY;
             bits.insert_range(0, count - 1);

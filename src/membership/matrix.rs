@@ -171,15 +171,12 @@ fn as_bits<'a>(rows: &[Row<'a>], scratch: &'a mut Vec<Block>) -> Vec<(usize, &'a
         Lows::List(list) => Some(list),
         Lows::Bits(_) => None,
     });
-    let mut used = 0;
-    for list in lists {
-        if scratch.len() == used {
-            scratch.push(Block::EMPTY);
-        } else {
-            scratch[used].0.fill(0);
+    for (used, list) in lists.enumerate() {
+        match scratch.get_mut(used) {
+            Some(bits) => bits.0.fill(0),
+            None => scratch.push(Block::EMPTY),
         }
         scratch[used].insert(list);
-        used += 1;
     }
     let mut made = scratch.iter();
     let bits = rows.iter().filter_map(|(set, row)| match &row.body {

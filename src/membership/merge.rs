@@ -195,6 +195,7 @@ use std::arch::x86_64 as arch;
 /// Eight members as a vector; a loop of loads that compiles to one.
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 #[expect(clippy::inline_always, reason = "one load inside a kernel")]
+#[expect(clippy::many_single_char_names, reason = "eight of a kind")]
 #[inline(always)]
 fn halves(members: [u16; 8]) -> (i64, i64) {
     let [a, b, c, d, e, f, g, h] = members.map(u64::from);
@@ -206,6 +207,7 @@ fn halves(members: [u16; 8]) -> (i64, i64) {
 /// The first eight of a list, its zero last: a zero ends what is compared.
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 #[expect(clippy::inline_always, reason = "one load inside a kernel")]
+#[expect(clippy::many_single_char_names, reason = "eight of a kind")]
 #[inline(always)]
 fn zero_last(eight: &[u16; 8]) -> [u16; 8] {
     let [a, b, c, d, e, f, g, h] = *eight;
@@ -232,7 +234,7 @@ kernel!(
         let zeros = u64::from(first_a[0] == 0 && first_b[0] == 0);
         let (mut x, mut y) = (load(&zero_last(first_a)), load(&zero_last(first_b)));
         let (mut end_x, mut end_y) = (end(first_a), end(first_b));
-        // Minus one for every member found, in as many sums as a vector has. A list has at most 128
+        // Minus one for every member found, in as many sums as a vector has. A list has at most 80
         // eights, so no sum wraps.
         let mut found = arch::_mm_setzero_si128();
         // Whichever ends first gives way to the eight behind it. Written as two short loops, which
@@ -270,6 +272,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::membership::container::LIST_MEMBERS_MAX;
 
     fn any_list() -> impl Strategy<Value = Vec<u16>> {
         let wide = proptest::collection::btree_set(any::<u16>(), 0..300);
@@ -308,11 +311,12 @@ mod tests {
 
     #[test]
     fn the_longest_lists_are_counted_to_the_end() {
-        for first in [0, 1, u16::MAX - 1_023] {
-            let list: Vec<u16> = (first..=first + 1_023).collect();
-            let row = [Container::from_list(0, &list).expect("1,024 members")];
+        let more = u16::try_from(LIST_MEMBERS_MAX - 1).expect("a small number");
+        for first in [0, 1, u16::MAX - more] {
+            let list: Vec<u16> = (first..=first + more).collect();
+            let row = [Container::from_list(0, &list).expect("members")];
             assert!(matches!(row[0].body, Body::List(_)));
-            assert_eq!(and_len(Level::new(), &row, &row), 1_024);
+            assert_eq!(and_len(Level::new(), &row, &row), u64::from(more) + 1);
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::model::ProfileId;
 
 /// Sets about the sizes at which a list becomes bits, and an array a bitset.
 fn any_sized_set() -> impl Strategy<Value = Vec<u32>> {
-    let count = prop_oneof![0..70_u32, 1_000..1_050_u32, 4_080..4_110_u32, Just(65_536)];
+    let count = prop_oneof![0..70_u32, 620..660_u32, 4_080..4_110_u32, Just(65_536)];
     let part = (0..4_u32, count, 1..16_u32);
     proptest::collection::vec(part, 0..4).prop_map(|parts| {
         let ids = |(block, count, step): (u32, u32, u32)| {
@@ -75,7 +75,8 @@ proptest! {
         let mut mask = Mask::new();
         ids.iter().filter_map(|id| ProfileId::new(*id)).for_each(|id| mask.insert(id));
         prop_assert!(mask.to_membership() == set);
-        prop_assert!(Containers::from_iter(sorted.iter().rev().copied()) == set.0);
+        let falling: Containers = sorted.iter().rev().copied().collect();
+        prop_assert!(falling == set.0);
         prop_assert!(Membership::from_sorted(sorted.iter().filter_map(|id| ProfileId::new(*id)))? == set);
         let mut grown = set.clone();
         let id = ProfileId::new(more).expect("a small id");

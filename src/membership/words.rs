@@ -29,13 +29,10 @@ impl Membership {
         assert!(start.is_multiple_of(65_536), "passes work on shards, which start at containers");
         let kernel = Kernel::detect();
         let (first, _) = halves(start);
-        let row = |(block, words): (u16, &[u64])| match words.try_into() {
-            Ok(words) => Container::from_bits(block, words, kernel),
-            Err(_) => {
-                let mut bits = Block::EMPTY;
-                bits.0[..words.len()].copy_from_slice(words);
-                Container::from_bits(block, &bits.0, kernel)
-            }
+        let row = |(block, words): (u16, &[u64])| {
+            let mut bits = Block::EMPTY;
+            bits.0[..words.len()].copy_from_slice(words);
+            Container::from_bits(block, &bits.0, kernel)
         };
         Self((first..).zip(words.chunks(BLOCK_WORDS)).filter_map(row).collect())
     }

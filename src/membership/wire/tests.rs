@@ -143,7 +143,7 @@ fn small_files_of_large_runs_are_refused() {
     // Two full bitmaps, of a run a container, and one container more.
     let full = |containers: u32| {
         let flags = containers.div_ceil(8);
-        let mut bytes = ((containers - 1) << 16 | 12_347).to_le_bytes().to_vec();
+        let mut bytes = ((containers - 1) << 16 | 0x303B).to_le_bytes().to_vec();
         let flag = |at: u32| 0xFF_u8 >> (8 - (containers - 8 * at).min(8));
         bytes.extend((0..flags).map(flag));
         let keys = 0..u16::try_from(containers - 1).expect("at most 65,536");
