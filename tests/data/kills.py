@@ -117,7 +117,7 @@ def main():
             before, kills, moments, ended, left = manifest(out)["files"], 0, [], False, 0
             while not ended:
                 process = subprocess.Popen([*whole, out, "--resume"], stdout=subprocess.DEVNULL)
-                wait = dice.uniform(0.02, 1.1) * alone
+                wait = dice.uniform(0.02, 0.6) * alone
                 try:
                     ended = process.wait(timeout=wait) == 0
                 except subprocess.TimeoutExpired:
