@@ -9,11 +9,11 @@ use super::merge;
 
 /// Up to so many members make a list, of 2 bytes a member; more make bits, 8 KiB.
 ///
-/// The roaring layouts draw the line at 4,096, where both take the same room. Here it is where counting
-/// two lists begins to take longer than counting two blocks of bits, a seventh of a microsecond
-/// (`benches/peers/overlap.py`: 655 members each in 2.4 us, bits in 2.3 us, for 16 blocks). A container
-/// takes 6.4 times the room of its list at the worst.
-pub(super) const LIST_MEMBERS_MAX: usize = 640;
+/// The roaring layouts draw the line at 4,096, where both take the same room. Here it lies a little
+/// below where counting two lists takes as long as counting two blocks of bits, a seventh of a
+/// microsecond (`benches/peers/overlap.py`: 655 members in each of 16 blocks in 2.4 us, bits in 2.2 us).
+/// A container takes eight times the room of its list at the worst.
+pub(super) const LIST_MEMBERS_MAX: usize = 512;
 
 /// The members of a block, at least one.
 #[derive(Clone, PartialEq, Eq)]

@@ -234,7 +234,7 @@ kernel!(
         let zeros = u64::from(first_a[0] == 0 && first_b[0] == 0);
         let (mut x, mut y) = (load(&zero_last(first_a)), load(&zero_last(first_b)));
         let (mut end_x, mut end_y) = (end(first_a), end(first_b));
-        // Minus one for every member found, in as many sums as a vector has. A list has at most 80
+        // Minus one for every member found, in as many sums as a vector has. A list has at most 64
         // eights, so no sum wraps.
         let mut found = arch::_mm_setzero_si128();
         // Whichever ends first gives way to the eight behind it. Written as two short loops, which

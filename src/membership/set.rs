@@ -6,7 +6,7 @@ use super::containers::{Ascending, Containers};
 use crate::error::{Error, Result};
 use crate::model::ProfileId;
 
-/// The set of profiles in a segment, as containers of 65,536 ids: up to 640 members as sorted
+/// The set of profiles in a segment, as containers of 65,536 ids: up to 512 members as sorted
 /// 16-bit values (2 bytes a member), more as a bit an id (8 KiB). A copy shares the containers.
 ///
 /// ```
