@@ -2,12 +2,13 @@
 
 use std::hint::black_box;
 use std::num::NonZeroUsize;
+use std::time::Instant;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use throng::membership::wire::{Format, decode};
-use throng::membership::{Mask, Membership, Prepared, matrix};
+use throng::membership::{Mask, Membership, matrix};
 use throng::model::ProfileId;
 
 /// Densities of the two-way counts.
@@ -65,12 +66,10 @@ fn all(c: &mut Criterion) {
     group.finish();
 }
 
-/// The sets of a folder, which `benches/peers/overlap.py` counts too: all pairs, and two by two the
-/// pairs of neighbours.
-#[expect(clippy::print_stderr, reason = "the script compares the totals with its own")]
-fn files(c: &mut Criterion) {
-    let Some(folder) = std::env::var_os("OVERLAP_DIR") else { return };
-    let folder = std::path::PathBuf::from(folder);
+/// The sets of a folder, which `benches/peers/overlap.py` counts too, in the same way: two by two the
+/// middle of 100 samples of 100 counts, all pairs as often as it asks. Prints a line a figure.
+#[expect(clippy::print_stdout, reason = "the script reads it")]
+fn files(folder: &std::path::Path) {
     let list = std::fs::read_to_string(folder.join("list.txt")).expect("list.txt in OVERLAP_DIR");
     let read = |line: &str| {
         let (group, file) = line.split_once(' ').expect("a group and a file");
@@ -79,40 +78,39 @@ fn files(c: &mut Criterion) {
     };
     let sets: Vec<(String, Membership)> = list.lines().map(read).collect();
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let mut groups: Vec<&str> = sets.iter().map(|(group, _)| group.as_str()).collect();
-    groups.dedup();
-    let mut bench = c.benchmark_group("files");
-    bench.sample_size(10);
-    for group in groups {
-        let sets: Vec<&Membership> =
-            sets.iter().filter(|(of, _)| of == group).map(|(_, set)| set).collect();
+    for group in sets.chunk_by(|a, b| a.0 == b.0) {
+        let name = &group[0].0;
+        let sets: Vec<&Membership> = group.iter().map(|(_, set)| set).collect();
         if let [a, b] = sets[..] {
-            bench.bench_function(BenchmarkId::new("two_as_kept", group), |bench| {
-                bench.iter(|| black_box(a).and_len(black_box(b)));
-            });
-            let (a, b) = (Prepared::new(a), Prepared::new(b));
-            bench.bench_function(BenchmarkId::new("two", group), |bench| {
-                bench.iter(|| black_box(&a).and_len(black_box(&b)));
-            });
+            let mut samples = [0.0; 100];
+            for sample in &mut samples {
+                let started = Instant::now();
+                for _ in 0..100 {
+                    black_box(black_box(a).and_len(black_box(b)));
+                }
+                *sample = started.elapsed().as_secs_f64() / 100.0;
+            }
+            samples.sort_by(f64::total_cmp);
+            println!("two {name} {} {}", samples[50], a.and_len(b));
             continue;
         }
-        let counts = matrix::intersections(&sets, threads).expect("threads");
-        let upper = |a: usize| (a..sets.len()).map(|b| counts.get(a, b)).sum::<u64>();
-        let total: u64 = (0..sets.len()).map(upper).sum();
-        eprintln!("{group}: all intersections together {total}");
-        bench.bench_function(BenchmarkId::new("all_pairs", group), |bench| {
-            bench.iter(|| matrix::intersections(black_box(&sets), threads));
-        });
-        bench.bench_function(BenchmarkId::new("all_pairs_one_thread", group), |bench| {
-            bench.iter(|| matrix::intersections(black_box(&sets), NonZeroUsize::MIN));
-        });
-        let prepared: Vec<Prepared> = sets.iter().map(|set| Prepared::new(set)).collect();
-        bench.bench_function(BenchmarkId::new("all_pairs_prepared", group), |bench| {
-            bench.iter(|| matrix::intersections_of(black_box(&prepared), threads));
-        });
+        for (kind, threads) in [("all_pairs", threads), ("all_pairs_one_thread", NonZeroUsize::MIN)]
+        {
+            let started = Instant::now();
+            let counts = matrix::intersections(black_box(&sets), threads).expect("threads");
+            let seconds = started.elapsed().as_secs_f64();
+            let upper = |a: usize| (a..sets.len()).map(|b| counts.get(a, b)).sum::<u64>();
+            println!("{kind} {name} {seconds} {}", (0..sets.len()).map(upper).sum::<u64>());
+        }
     }
-    bench.finish();
 }
 
-criterion_group!(benches, pairs, all, files);
-criterion_main!(benches);
+criterion_group!(benches, pairs, all);
+
+fn main() {
+    if let Some(folder) = std::env::var_os("OVERLAP_DIR") {
+        return files(std::path::Path::new(&folder));
+    }
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+}

@@ -5,14 +5,13 @@
 
 Makes 100 random sets of 10 to 50 % of 10 M ids, and pairs of sets of several densities of 1 M; with
 --sets also takes the roaring files of a folder, such as `throng export --all --as roaring` leaves.
-pyroaring counts the upper triangle pair by pair, from its bitmaps in memory; "prepared" sets of Throng
-are laid out for counting already, the others are not. Throng's figures come from `cargo bench --bench
-overlap`, which reads the same files. Rounds alternate. Needs pyroaring and numpy.
+Both begin with the sets in memory as each keeps them, read from the same files. pyroaring counts the
+upper triangle pair by pair. Throng's figures come from `cargo bench --bench overlap`, timed in the same
+way. Rounds alternate; the table has the best of them, and the spread of their ratios. Needs pyroaring and numpy.
 """
 import argparse
 import json
 import os
-import re
 import statistics
 import subprocess
 import sys
@@ -23,7 +22,7 @@ import numpy as np
 from pyroaring import BitMap
 
 ROOT = Path(__file__).resolve().parents[2]
-DENSITIES = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5]
+DENSITIES = [0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.05, 0.1, 0.2, 0.5]
 
 
 def random_set(rng, ids, share):
@@ -58,34 +57,37 @@ def by_pyroaring(sets):
     """Seconds, and the sum of all counts."""
     total, started = 0, time.perf_counter()
     if len(sets) == 2:
-        rounds = 200
-        for _ in range(rounds):
-            total = sets[0].intersection_cardinality(sets[1])
-        return (time.perf_counter() - started) / rounds, total
+        # As criterion does: the middle of many samples, the first of them warm already.
+        samples = []
+        for _ in range(100):
+            started = time.perf_counter()
+            for _ in range(100):
+                total = sets[0].intersection_cardinality(sets[1])
+            samples.append((time.perf_counter() - started) / 100)
+        return statistics.median(samples), total
     for i, one in enumerate(sets):
         for other in sets[i:]:
             total += one.intersection_cardinality(other)
     return time.perf_counter() - started, total
 
 
-def by_throng(folder):
-    """{(benchmark, group): seconds} and {group: the sum of all counts}."""
+def by_throng(folder, binary):
+    """{(kind, group): (seconds, the sum of all counts)}."""
     env = {**os.environ, "OVERLAP_DIR": str(folder)}
-    command = ["cargo", "bench", "--bench", "overlap", "--", "files/", "--warm-up-time", "0.3", "--measurement-time", "1"]
+    command = [binary] if binary else ["cargo", "bench", "--bench", "overlap"]
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
     if done.returncode:
         sys.exit(done.stderr[-3000:])
-    unit = {"ns": 1e-9, "µs": 1e-6, "ms": 1e-3, "s": 1.0}
-    found = re.findall(r"files/(\w+)/(\S+)\s+time:\s+\[\S+ \S+ (\S+) (\S+) ", done.stdout)
-    totals = {group: int(total) for group, total in re.findall(r"(\S+): all intersections together (\d+)", done.stderr)}
-    return {(bench, group): float(value) * unit[scale] for bench, group, value, scale in found}, totals
+    lines = (line.split() for line in done.stdout.splitlines())
+    return {(kind, group): (float(seconds), int(total)) for kind, group, seconds, total in lines}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", metavar="DIR", required=True, help="where the sets are written to")
     parser.add_argument("--sets", metavar="DIR", help="a folder that throng export --as roaring wrote")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--bench", metavar="FILE", help="the bench, where it is built already")
     args = parser.parse_args()
     made = groups(args)
     write(made, Path(args.work))
@@ -93,18 +95,19 @@ def main():
     for _ in range(args.rounds):
         for group, sets in made.items():
             peer.setdefault(group, []).append(by_pyroaring(sets))
-        times, totals = by_throng(args.work)
-        for key, seconds in times.items():
-            ours.setdefault(key, []).append(seconds)
-        for group, total in totals.items():
+        for (kind, group), (seconds, total) in by_throng(args.work, args.bench).items():
+            ours.setdefault((kind, group), []).append(seconds)
             if total != peer[group][0][1]:
                 sys.exit(f"{group}: Throng counts {total}, pyroaring {peer[group][0][1]}")
-    print(f"{'sets':20} {'pyroaring':>12}   throng: two sets prepared, as kept; all pairs, on one thread, prepared")
+    print(f"{'sets':20} {'pyroaring':>12}   throng, and its share of pyroaring's time (best to worst round); all pairs: 2 threads, then 1")
     for group in made:
-        base = statistics.median(seconds for seconds, _ in peer[group])
-        names = ["two", "two_as_kept"] if ("two", group) in ours else ["all_pairs", "all_pairs_one_thread", "all_pairs_prepared"]
-        cells = [statistics.median(ours[name, group]) for name in names]
-        print(f"{group:20} {base * 1e3:9.4f} ms " + "  ".join(f"{cell * 1e3:9.4f} ms {cell / base:6.2f}" for cell in cells))
+        base = [seconds for seconds, _ in peer[group]]
+        cells = []
+        for name in ["two"] if ("two", group) in ours else ["all_pairs", "all_pairs_one_thread"]:
+            shares = sorted(cell / one for cell, one in zip(ours[name, group], base))
+            best = min(ours[name, group])
+            cells.append(f"{best * 1e3:9.4f} ms {best / min(base):5.2f} ({shares[0]:.2f} to {shares[-1]:.2f})")
+        print(f"{group:20} {min(base) * 1e3:9.4f} ms " + "  ".join(cells))
 
 
 if __name__ == "__main__":

@@ -32,8 +32,8 @@ pub struct OverlapArgs {
     /// What the table shows; JSON and CSV have all
     #[arg(long, value_enum, default_value_t, value_name = "MEASURE")]
     measure: Measure,
-    /// Draw a heat map of the Jaccard index, as SVG
-    #[arg(long, value_name = "FILE")]
+    /// Draw a heat map of the Jaccard index, as .svg or .html
+    #[arg(long, value_name = "FILE", value_parser = picture)]
     plot: Option<PathBuf>,
 }
 
@@ -76,9 +76,22 @@ pub(super) async fn run(
     Ok(Outcome::Done)
 }
 
-/// Writes a picture.
+/// The file of a picture, as `--plot` names it.
+pub(super) fn picture(file: &str) -> std::result::Result<PathBuf, String> {
+    let file = PathBuf::from(file);
+    match file.extension().and_then(|ending| ending.to_str()) {
+        Some("svg" | "html") => Ok(file),
+        _ => Err("pictures are drawn as SVG: name a file that ends in .svg or .html".to_owned()),
+    }
+}
+
+/// Writes a picture: alone, or on a page.
 pub(super) fn save(file: &std::path::Path, picture: &str) -> Result<()> {
-    std::fs::write(file, picture).map_err(|e| Error::io("write", file, e))
+    let page =
+        format!("<!DOCTYPE html>\n<meta charset=\"utf-8\">\n<title>Throng</title>\n{picture}");
+    let is_page = file.extension().is_some_and(|ending| ending == "html");
+    std::fs::write(file, if is_page { &page } else { picture })
+        .map_err(|e| Error::io("write", file, e))
 }
 
 fn text(overlap: &Overlap, measure: Measure) -> String {

@@ -12,7 +12,7 @@ use crate::error::Result;
 use super::Outcome;
 use super::args::Global;
 use super::output::{Output, align_right, count, render, table};
-use super::overlap::save;
+use super::overlap::{picture, save};
 
 /// Show what a segment's members are like, against all profiles
 #[derive(Debug, Args)]
@@ -36,8 +36,8 @@ pub struct ProfileOfArgs {
     /// Values of each attribute
     #[arg(long, default_value_t = 10, value_name = "N")]
     top: usize,
-    /// Draw bars of the values, as SVG
-    #[arg(long, value_name = "FILE")]
+    /// Draw bars of the values, as .svg or .html
+    #[arg(long, value_name = "FILE", value_parser = picture)]
     plot: Option<PathBuf>,
 }
 

@@ -11,7 +11,7 @@ use crate::error::Result;
 use super::Outcome;
 use super::args::Global;
 use super::output::{Output, align_right, count, render, table};
-use super::overlap::save;
+use super::overlap::{picture, save};
 
 /// Say whom segments reach together, and in which order each adds most
 #[derive(Debug, Args)]
@@ -29,8 +29,8 @@ pub struct ReachArgs {
     /// Look within this segment, instead of all profiles
     #[arg(long, value_name = "SEGMENT")]
     base: Option<String>,
-    /// Draw an UpSet plot, as SVG
-    #[arg(long, value_name = "FILE")]
+    /// Draw an UpSet plot, as .svg or .html
+    #[arg(long, value_name = "FILE", value_parser = picture)]
     plot: Option<PathBuf>,
 }
 

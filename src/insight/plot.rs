@@ -260,7 +260,7 @@ fn scaled(part: u64, whole: u64, length: i32) -> i32 {
 fn short(count: u64) -> String {
     match count {
         0..10_000 => count.to_string(),
-        10_000..1_000_000 => format!("{}k", count / 1_000),
+        10_000..999_500 => format!("{}k", (count + 500) / 1_000),
         _ => format!("{:.1}M", count as f64 / 1e6),
     }
 }

@@ -1,6 +1,7 @@
 //! Set algebra over memberships: new sets by reference, and sizes without making a set. The segment
 //! compiler's and/or/and-not end here.
 
+use super::container::Operation;
 use super::set::Membership;
 
 /// Set algebra. Every operation walks the containers of both sets once.
@@ -23,45 +24,45 @@ impl Membership {
     /// Those in both.
     #[must_use]
     pub fn and(&self, other: &Self) -> Self {
-        Self(&self.0 & &other.0)
+        Self(self.0.combine(Operation::And, &other.0))
     }
 
     /// Those in either.
     #[must_use]
     pub fn or(&self, other: &Self) -> Self {
-        Self(&self.0 | &other.0)
+        Self(self.0.combine(Operation::Or, &other.0))
     }
 
     /// Those in this one and not in `other`.
     #[must_use]
     pub fn and_not(&self, other: &Self) -> Self {
-        Self(&self.0 - &other.0)
+        Self(self.0.combine(Operation::AndNot, &other.0))
     }
 
     /// Those in exactly one.
     #[must_use]
     pub fn xor(&self, other: &Self) -> Self {
-        Self(&self.0 ^ &other.0)
+        Self(self.0.combine(Operation::Xor, &other.0))
     }
 
     /// How many are in both; no set is made.
     pub fn and_len(&self, other: &Self) -> u64 {
-        self.0.intersection_len(&other.0)
+        self.0.and_len(&other.0)
     }
 
     /// How many are in either; no set is made.
     pub fn or_len(&self, other: &Self) -> u64 {
-        self.0.union_len(&other.0)
+        self.len() + other.len() - self.and_len(other)
     }
 
     /// How many are in this one and not in `other`; no set is made.
     pub fn and_not_len(&self, other: &Self) -> u64 {
-        self.0.difference_len(&other.0)
+        self.len() - self.and_len(other)
     }
 
     /// Whether all of these are in `other`.
     pub fn is_subset(&self, other: &Self) -> bool {
-        self.0.is_subset(&other.0)
+        self.and_len(other) == self.len()
     }
 }
 

@@ -4,9 +4,6 @@ use arrow::array::Int32Array;
 
 use super::set::Membership;
 
-/// Ids decoded at a time; 8 KiB, so that the buffer stays in the first cache.
-const CHUNK_IDS: usize = 2_048;
-
 impl Membership {
     /// All members, ascending, as one column.
     ///
@@ -36,18 +33,10 @@ impl Membership {
     pub fn batches(&self, rows: usize) -> impl Iterator<Item = Int32Array> {
         let mut members = self.0.iter();
         let mut left = usize::try_from(self.len()).unwrap_or(usize::MAX);
-        let mut buffer = [0_u32; CHUNK_IDS];
         std::iter::from_fn(move || {
             let wanted = rows.max(1).min(left);
             let mut ids = Vec::with_capacity(wanted);
-            while ids.len() < wanted {
-                let room = CHUNK_IDS.min(wanted - ids.len());
-                let chunk = members.next_many(&mut buffer[..room]);
-                if chunk.is_empty() {
-                    break;
-                }
-                ids.extend(chunk.iter().map(|id| id.cast_signed()));
-            }
+            ids.extend(members.by_ref().take(wanted).map(u32::cast_signed));
             left -= ids.len();
             (!ids.is_empty()).then(|| Int32Array::from(ids))
         })

@@ -3,17 +3,15 @@
 
 use std::fmt;
 
-use arrow::array::{Array, BooleanArray, Int32Array, Int64Array};
-use roaring::{MultiOps, RoaringBitmap};
-
+use super::container::Container;
+use super::kernel::Kernel;
 use super::set::Membership;
 use crate::error::{Error, Result};
 use crate::model::ProfileId;
+use arrow::array::{Array, BooleanArray, Int32Array, Int64Array};
 
 /// Words in a block: 65,536 bits, the ids of one roaring container.
 pub(super) const BLOCK_WORDS: usize = 1_024;
-/// Ids in a block, as a power of two.
-const BLOCK_BITS: u32 = 16;
 /// Words that cover all ids there can be.
 const WORDS_MAX: usize = 1 << (31 - 6);
 
@@ -161,19 +159,14 @@ impl Mask {
         self.blocks.clear();
     }
 
-    /// The set as a roaring bitmap, a container a block.
-    ///
-    /// `roaring` counts a block's bits and then copies it (above 4,096 members, where a bitset takes
-    /// less room than an array) or walks its set bits into an array of just that size, so a second
-    /// path over sorted ids would only repeat the latter. The crate alone, at a million ids of which
-    /// half are in, was measured at 0.02 ms this way and at 10 ms from sorted ids;
-    /// `benches/membership.rs` measures both here.
+    /// The set as containers, one a block: its bits are counted and then copied, or walked where they
+    /// are few. `benches/membership.rs` measures it against sorted ids.
     pub fn to_membership(&self) -> Membership {
-        let containers = (0_u32..).zip(&self.blocks).filter_map(|(block, words)| {
-            let bytes = lsb0_bytes(words.as_deref()?);
-            Some(RoaringBitmap::from_lsb0_bytes(block << BLOCK_BITS, &bytes))
-        });
-        Membership(containers.union())
+        let kernel = Kernel::detect();
+        let rows = (0_u16..=u16::MAX)
+            .zip(&self.blocks)
+            .filter_map(|(block, words)| Container::from_bits(block, words.as_deref()?, kernel));
+        Membership(rows.collect())
     }
 
     fn insert_i32(&mut self, id: i32) -> Result<()> {
@@ -245,15 +238,6 @@ fn combine(
     for (a, b) in mine.iter_mut().zip(theirs) {
         *a = op(*a, *b);
     }
-}
-
-/// A block as bytes, lowest id in the lowest bit of the first byte.
-fn lsb0_bytes(words: &[u64; BLOCK_WORDS]) -> [u8; BLOCK_WORDS * 8] {
-    let mut bytes = [0; BLOCK_WORDS * 8];
-    for (bytes, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(words) {
-        *bytes = word.to_le_bytes();
-    }
-    bytes
 }
 
 #[cfg(test)]

@@ -1,21 +1,23 @@
 //! How many members every two of many sets have in common, in one go.
 //!
-//! Ids are taken in blocks of 65,536, as roaring's containers are. Within a block a set with many
+//! Ids are taken in blocks of 65,536, as the containers of sets are. Within a block a set with many
 //! members is a row of bits, and such are counted by words, 16 pairs at a time ([`super::kernel`]);
 //! of a set with few each member is looked up in the other. So a set costs what it has in it, not
-//! what it could have. Blocks are counted side by side on several threads.
+//! what it could have. Nothing is prepared but the bits of lists of middling length, block by block.
+//! Blocks are counted side by side on several threads.
 
 use std::num::NonZeroUsize;
 
 use rayon::prelude::*;
 
-use super::kernel::{Block, Counts, Kernel, TILE};
-use super::prepared::{Part, Prepared};
+use super::container::{Body, Container, Lows};
+use super::kernel::{Block, Counts, Kernel, SPAN_WORDS, Span, TILE};
+use super::mask::BLOCK_WORDS;
 use super::set::Membership;
 use crate::error::{Error, Result};
 
-/// Up to so many members in a block each is looked up: an estimate of when that takes as long as
-/// counting two blocks of a tile, which stay in the first cache; not measured by itself.
+/// Up to so many members in a block each is looked up: about when that takes as long as counting two
+/// blocks in a tile.
 const FEW: u32 = 96;
 
 /// The sizes of all pairwise intersections of some sets; of each set with itself, its own size.
@@ -90,19 +92,6 @@ impl Intersections {
 /// # Ok::<(), throng::error::Error>(())
 /// ```
 pub fn intersections(sets: &[&Membership], threads: NonZeroUsize) -> Result<Intersections> {
-    let pool = pool(threads)?;
-    Ok(pool.install(|| {
-        let prepared: Vec<Prepared> =
-            sets.par_iter().map_init(Vec::new, |buffer, set| Prepared::with(set, buffer)).collect();
-        with(Kernel::detect(), &prepared)
-    }))
-}
-
-/// The intersections of every two sets that are prepared already, as [`intersections`].
-///
-/// # Errors
-/// Where the system gives no threads.
-pub fn intersections_of(sets: &[Prepared], threads: NonZeroUsize) -> Result<Intersections> {
     Ok(pool(threads)?.install(|| with(Kernel::detect(), sets)))
 }
 
@@ -113,7 +102,7 @@ fn pool(threads: NonZeroUsize) -> Result<rayon::ThreadPool> {
         .map_err(|e| Error::unavailable(format!("no threads to count with: {e}")))
 }
 
-/// The same by two sets at a time, as the crate of bitmaps counts them.
+/// The same by two sets at a time.
 pub fn intersections_by_pairs(sets: &[&Membership]) -> Intersections {
     let mut counts = Intersections::new(sets.len());
     for (a, left) in sets.iter().enumerate() {
@@ -124,52 +113,92 @@ pub fn intersections_by_pairs(sets: &[&Membership]) -> Intersections {
     counts.mirror()
 }
 
-fn with(kernel: Kernel, sets: &[Prepared]) -> Intersections {
-    let none = || Intersections::new(sets.len());
+fn with(kernel: Kernel, sets: &[&Membership]) -> Intersections {
+    let none = || (Intersections::new(sets.len()), Vec::new());
     let counts = blocks(sets)
         .par_iter()
-        .fold(none, |mut counts, parts| {
-            count(kernel, parts, &mut counts);
-            counts
+        .fold(none, |(mut counts, mut scratch), rows| {
+            count(kernel, rows, &mut counts, &mut scratch);
+            (counts, scratch)
         })
+        .map(|(counts, _)| counts)
         .reduce_with(|a, b| a.plus(&b));
-    counts.unwrap_or_else(none).mirror()
+    counts.unwrap_or_else(|| Intersections::new(sets.len())).mirror()
 }
 
-/// The parts of all sets in each block that any has members in, each with its set.
-fn blocks(sets: &[Prepared]) -> Vec<Vec<(usize, Part<'_>)>> {
-    let mut blocks: Vec<Vec<(usize, Part<'_>)>> = Vec::new();
-    for (set, prepared) in sets.iter().enumerate() {
-        for (block, part) in prepared.parts() {
+/// A container, and the set that it is of.
+type Row<'a> = (usize, &'a Container);
+
+/// The containers of all sets in each block that any has members in.
+fn blocks<'a>(sets: &[&'a Membership]) -> Vec<Vec<Row<'a>>> {
+    let mut blocks: Vec<Vec<Row<'a>>> = Vec::new();
+    for (set, membership) in sets.iter().enumerate() {
+        for row in membership.0.rows() {
+            let block = usize::from(row.block);
             if blocks.len() <= block {
                 blocks.resize_with(block + 1, Vec::new);
             }
-            blocks[block].push((set, part));
+            blocks[block].push((set, row));
         }
     }
-    blocks.retain(|parts| !parts.is_empty());
+    blocks.retain(|rows| !rows.is_empty());
     blocks
 }
 
-fn count(kernel: Kernel, parts: &[(usize, Part<'_>)], counts: &mut Intersections) {
-    for (set, part) in parts {
-        counts.add(*set, *set, u64::from(part.members));
+/// Counts the pairs within a block; `scratch` is memory for the bits of lists.
+fn count(kernel: Kernel, rows: &[Row<'_>], counts: &mut Intersections, scratch: &mut Vec<Block>) {
+    for (set, row) in rows {
+        counts.add(*set, *set, u64::from(row.members));
     }
-    let (few, many): (Vec<_>, Vec<_>) = parts.iter().partition(|(_, part)| part.members <= FEW);
-    for (place, (set, part)) in few.iter().enumerate() {
-        for (other, others) in few[place + 1..].iter().chain(&many) {
-            counts.add(*set, *other, part.and_len(*others, kernel));
+    let (few, many): (Vec<Row<'_>>, Vec<Row<'_>>) =
+        rows.iter().partition(|(_, row)| row.members <= FEW);
+    let many = as_bits(&many, scratch);
+    for (place, (set, row)) in few.iter().enumerate() {
+        let Lows::List(list) = row.lows() else { continue };
+        for (other, others) in &few[place + 1..] {
+            counts.add(*set, *other, kernel.and_len(row, others));
+        }
+        for (other, bits) in &many {
+            counts.add(*set, *other, list.iter().map(|low| bits.has(*low)).sum());
         }
     }
-    let many: Vec<(usize, &Block)> =
-        many.iter().filter_map(|(set, part)| Some((*set, part.bits?))).collect();
-    for row in (0..many.len()).step_by(TILE) {
-        for column in (row..many.len()).step_by(TILE) {
-            let tile = |from: usize| -> [&Block; TILE] {
-                std::array::from_fn(|i| many.get(from + i).map_or(&EMPTY, |(_, bits)| *bits))
-            };
-            let found = kernel.tile(tile(row), tile(column));
-            add_tile(&many, (row, column), &found, counts);
+    count_bits(kernel, &many, counts);
+}
+
+/// The bits of every row: its own, or a list's in `scratch`.
+fn as_bits<'a>(rows: &[Row<'a>], scratch: &'a mut Vec<Block>) -> Vec<(usize, &'a Block)> {
+    let lists = rows.iter().filter_map(|(_, row)| match row.lows() {
+        Lows::List(list) => Some(list),
+        Lows::Bits(_) => None,
+    });
+    for (used, list) in lists.enumerate() {
+        match scratch.get_mut(used) {
+            Some(bits) => bits.0.fill(0),
+            None => scratch.push(Block::EMPTY),
+        }
+        scratch[used].insert(list);
+    }
+    let mut made = scratch.iter();
+    let bits = rows.iter().filter_map(|(set, row)| match &row.body {
+        Body::List(_) => Some((*set, made.next()?)),
+        Body::Bits(bits) => Some((*set, &**bits)),
+    });
+    bits.collect()
+}
+
+/// Span by span, so that a span of all sets stays in the second cache.
+fn count_bits(kernel: Kernel, many: &[(usize, &Block)], counts: &mut Intersections) {
+    for span in 0..BLOCK_WORDS / SPAN_WORDS {
+        let spans: Vec<&Span> = many.iter().map(|(_, bits)| bits.span(span)).collect();
+        let tile = |from: usize| -> [&Span; TILE] {
+            std::array::from_fn(|i| spans.get(from + i).copied().unwrap_or(EMPTY.span(0)))
+        };
+        for row in (0..many.len()).step_by(TILE) {
+            let rows = tile(row);
+            for column in (row..many.len()).step_by(TILE) {
+                let found = kernel.tile(rows, tile(column));
+                add_tile(many, (row, column), &found, counts);
+            }
         }
     }
 }
@@ -236,8 +265,7 @@ mod tests {
             let sets: Vec<&Membership> = sets.iter().collect();
             let expected = intersections_by_pairs(&sets);
             prop_assert_eq!(&intersections(&sets, TWO)?, &expected);
-            let prepared: Vec<Prepared> = sets.iter().map(|set| Prepared::new(set)).collect();
-            prop_assert_eq!(&with(Kernel::plain(), &prepared), &expected);
+            prop_assert_eq!(&with(Kernel::plain(), &sets), &expected);
         }
     }
 }

@@ -1,17 +1,18 @@
-//! Memberships: sets of profile ids, in memory and as bytes. The only room that names `roaring`.
+//! Memberships: sets of profile ids, in memory and as bytes. As bytes they are roaring bitmaps.
 //!
 //! - [`set`]: [`Membership`], the profiles in a segment at one build: making and reading one
 //! - [`algebra`]: and, or, and-not, xor of two memberships, and their sizes alone
 //! - [`shards`]: a membership cut along shards, and put together again
 //! - [`columns`]: a membership as Arrow columns of `profile_id`
 //! - [`mask`]: [`Mask`], the same set while a pass computes it: one bit an id
-//! - [`prepared`]: [`Prepared`], a set laid out for counting; `packed` is how one is read for it
-//! - [`matrix`]: how many members every two of many sets have in common; `kernel` is its inner loop
+//! - `containers`, `container`: what sets consist of, in memory
+//! - `merge`, `kernel`: what two have in common, counted by the vector units that the machine has
+//! - [`matrix`]: how many members every two of many sets have in common
 //! - [`numbers`]: [`Numbers`], a set of another system's 64-bit ids
 //! - [`wire`]: bitmaps as bytes of any engine, written one way only and read strictly
 //! - [`words`]: from and to words of bits, as passes have them
 //!
-//! Masks to compute, roaring to store: a pass fills a [`Mask`], [`Mask::to_membership`] ends it, and
+//! Masks to compute, containers to keep: a pass fills a [`Mask`], [`Mask::to_membership`] ends it, and
 //! everything after that is set algebra over [`Membership`]. Invariants:
 //!
 //! - No set ever holds an id above [`ProfileId::MAX`](crate::model::ProfileId::MAX).
@@ -22,12 +23,13 @@
 
 pub mod algebra;
 pub mod columns;
+mod container;
+mod containers;
 mod kernel;
 pub mod mask;
 pub mod matrix;
+mod merge;
 pub mod numbers;
-mod packed;
-pub mod prepared;
 pub mod set;
 pub mod shards;
 pub mod wire;
@@ -35,5 +37,7 @@ pub mod words;
 
 pub use mask::Mask;
 pub use numbers::Numbers;
-pub use prepared::Prepared;
 pub use set::Membership;
+
+#[cfg(test)]
+mod twin_tests;

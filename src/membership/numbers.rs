@@ -1,8 +1,9 @@
 //! Sets of 64-bit numbers: ids as another system gives them out, on their way out of Throng or into
 //! it. Nothing is evaluated over them; inside Throng a set is a [`Membership`].
 
-use roaring::{RoaringBitmap, RoaringTreemap};
+use std::collections::BTreeMap;
 
+use super::containers::{Collector, Containers};
 use super::set::Membership;
 use crate::error::{Error, Result};
 use crate::model::ProfileId;
@@ -21,8 +22,11 @@ use crate::model::ProfileId;
 /// assert_eq!(Numbers::from(&profiles).to_membership()?, profiles);
 /// # Ok::<(), throng::error::Error>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Numbers(pub(super) RoaringTreemap);
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Numbers(
+    /// The low halves by their high halves; none is empty.
+    BTreeMap<u32, Containers>,
+);
 
 impl Numbers {
     /// The empty set.
@@ -32,7 +36,7 @@ impl Numbers {
 
     /// How many numbers are in.
     pub fn len(&self) -> u64 {
-        self.0.len()
+        self.0.values().map(Containers::len).sum()
     }
 
     /// Whether no number is in.
@@ -41,18 +45,20 @@ impl Numbers {
     }
 
     /// The numbers, ascending.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = u64> {
-        self.0.iter()
+    pub fn iter(&self) -> impl Iterator<Item = u64> {
+        self.0.iter().flat_map(|(high, low)| low.iter().map(|low| wide(*high, low)))
     }
 
     /// The largest number.
     pub fn max(&self) -> Option<u64> {
-        self.0.max()
+        let (high, low) = self.0.last_key_value()?;
+        low.max().map(|low| wide(*high, low))
     }
 
     /// Puts `number` in; whether it was not in before.
     pub fn insert(&mut self, number: u64) -> bool {
-        self.0.insert(number)
+        let (high, low) = halves(number);
+        self.0.entry(high).or_default().insert(low)
     }
 
     /// The numbers as profile ids.
@@ -61,31 +67,52 @@ impl Numbers {
     /// Where one is above [`ProfileId::MAX`].
     pub fn to_membership(&self) -> Result<Membership> {
         refuse_above_max(self.max())?;
-        Ok(self.bitmaps().next().map_or_else(Membership::new, |(_, low)| Membership(low.clone())))
+        Ok(self.parts().next().map_or_else(Membership::new, |(_, low)| Membership(low.clone())))
     }
 
-    /// The numbers by their high halves, ascending; none of the bitmaps is empty.
-    pub(super) fn bitmaps(&self) -> impl Iterator<Item = (u32, &RoaringBitmap)> {
-        self.0.bitmaps().filter(|(_, low)| !low.is_empty())
+    /// The numbers by their high halves, ascending; none of the sets is empty.
+    pub(super) fn parts(&self) -> impl Iterator<Item = (u32, &Containers)> {
+        self.0.iter().map(|(high, low)| (*high, low))
     }
 
-    /// The set of `parts`: high halves and the low halves that go with them.
-    pub(super) fn from_bitmaps(parts: impl IntoIterator<Item = (u32, RoaringBitmap)>) -> Self {
-        Self(RoaringTreemap::from_bitmaps(parts))
+    /// The set of `parts`: high halves, each once, and the low halves that go with them.
+    pub(super) fn from_parts(parts: impl IntoIterator<Item = (u32, Containers)>) -> Self {
+        Self(parts.into_iter().filter(|(_, low)| !low.is_empty()).collect())
     }
 }
 
 impl FromIterator<u64> for Numbers {
     /// The set of `numbers` in any order, duplicates allowed.
     fn from_iter<I: IntoIterator<Item = u64>>(numbers: I) -> Self {
-        Self(numbers.into_iter().collect())
+        let mut parts: BTreeMap<u32, Collector> = BTreeMap::new();
+        for number in numbers {
+            let (high, low) = halves(number);
+            parts.entry(high).or_default().push(low);
+        }
+        Self::from_parts(parts.into_iter().map(|(high, low)| (high, low.finish())))
     }
 }
 
 impl From<&Membership> for Numbers {
     fn from(membership: &Membership) -> Self {
-        Self::from_bitmaps([(0, membership.0.clone())])
+        Self::from_parts([(0, membership.0.clone())])
     }
+}
+
+impl std::fmt::Debug for Numbers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Numbers<{} in {} parts>", self.len(), self.0.len())
+    }
+}
+
+/// The high and the low half.
+fn halves(number: u64) -> (u32, u32) {
+    let half = |number: u64| u32::try_from(number & 0xFFFF_FFFF).expect("32 bits");
+    (half(number >> 32), half(number))
+}
+
+fn wide(high: u32, low: u32) -> u64 {
+    u64::from(high) << 32 | u64::from(low)
 }
 
 /// # Errors
@@ -122,9 +149,9 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn bitmaps_skips_what_is_empty() {
+    fn parts_without_members_are_left_out() {
         let numbers = Numbers::from(&Membership::new());
-        assert_eq!(numbers.bitmaps().count(), 0);
+        assert_eq!(numbers.parts().count(), 0);
         assert_eq!(numbers.to_membership().expect("no ids"), Membership::new());
     }
 

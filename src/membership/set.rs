@@ -1,24 +1,13 @@
 //! The membership of a segment: how one is made and read. Its algebra, shards and columns lie in
 //! the sibling files.
 
-use roaring::RoaringBitmap;
+use super::containers::{Ascending, Containers};
 
 use crate::error::{Error, Result};
 use crate::model::ProfileId;
 
-/// Bytes of a bitset container: 65,536 bits.
-const BITSET_BYTES: u64 = 8_192;
-/// Bytes of a value in an array container.
-const ARRAY_VALUE_BYTES: u64 = 2;
-/// Bytes that `roaring` 0.12 keeps for a container beside its values: the key, and an enum around a
-/// vector or a box.
-const CONTAINER_BYTES: u64 = 40;
-
-/// The set of profiles in a segment, as a roaring bitmap.
-///
-/// Containers of 65,536 ids hold up to 4,096 members as sorted 16-bit values (2 bytes a member) and
-/// more than that as a bitset (8 KiB); runs appear where bytes that held runs were read. Equality
-/// is that of the sets, not of the containers.
+/// The set of profiles in a segment, as containers of 65,536 ids: up to 512 members as sorted
+/// 16-bit values (2 bytes a member), more as a bit an id (8 KiB). A copy shares the containers.
 ///
 /// ```
 /// use throng::membership::Membership;
@@ -33,8 +22,8 @@ const CONTAINER_BYTES: u64 = 40;
 /// assert_eq!(buyers.and_not(&readers).iter().collect::<Vec<_>>(), [id(5)]);
 /// # Ok::<(), throng::error::Error>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Membership(pub(super) RoaringBitmap);
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Membership(pub(super) Containers);
 
 impl Membership {
     /// The empty set.
@@ -57,14 +46,15 @@ impl Membership {
     /// # Ok::<(), throng::error::Error>(())
     /// ```
     pub fn from_sorted(ids: impl IntoIterator<Item = ProfileId>) -> Result<Self> {
-        RoaringBitmap::from_sorted_iter(ids.into_iter().map(ProfileId::get)).map(Self).map_err(
-            |unsorted| {
-                Error::data(format!(
-                    "profile ids do not ascend: id {} of the list, from 0, is not above the one before it",
-                    unsorted.valid_until()
-                ))
-            },
-        )
+        let mut ascending = Ascending::default();
+        for (at, id) in ids.into_iter().enumerate() {
+            if !ascending.push(id.get()) {
+                return Err(Error::data(format!(
+                    "profile ids do not ascend: id {at} of the list, from 0, is not above the one before it"
+                )));
+            }
+        }
+        Ok(Self(ascending.finish()))
     }
 
     /// How many profiles are in.
@@ -88,13 +78,13 @@ impl Membership {
     }
 
     /// The members, ascending.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = ProfileId> {
+    pub fn iter(&self) -> impl Iterator<Item = ProfileId> {
         self.0.iter().map(profile)
     }
 
     /// The members from `first` to `last`, ascending; costs a search and a step a member.
     pub fn range(&self, first: ProfileId, last: ProfileId) -> impl Iterator<Item = ProfileId> {
-        self.0.range(first.get()..=last.get()).map(profile)
+        self.0.iter_from(first.get()).take_while(move |id| *id <= last.get()).map(profile)
     }
 
     /// The smallest member.
@@ -114,13 +104,16 @@ impl Membership {
 
     /// An estimate of the memory that the set holds, in bytes.
     pub fn heap_bytes(&self) -> u64 {
-        // The crate's own byte counts take 4 bytes for a value of 2 and bits for bytes (0.12.0), so
-        // only its numbers of containers and values are used.
-        let parts = self.0.statistics();
-        u64::from(parts.n_containers) * CONTAINER_BYTES
-            + u64::from(parts.n_values_array_containers) * ARRAY_VALUE_BYTES
-            + u64::from(parts.n_bitset_containers) * BITSET_BYTES
-            + parts.n_bytes_run_containers
+        self.0.heap_bytes() as u64
+    }
+}
+
+impl std::fmt::Debug for Membership {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.min().zip(self.max()) {
+            None => write!(f, "Membership<empty>"),
+            Some((min, max)) => write!(f, "Membership<{} of {min} to {max}>", self.len()),
+        }
     }
 }
 
@@ -175,7 +168,7 @@ pub(super) mod tests {
     #[test]
     fn heap_bytes_follows_the_containers() {
         assert_eq!(Membership::new().heap_bytes(), 0);
-        assert_eq!(members(0..100).heap_bytes(), 40 + 200);
+        assert_eq!(members(0..100).heap_bytes(), 40 + 208);
         assert_eq!(members((0..65_536).step_by(2)).heap_bytes(), 40 + 8_192);
     }
 

@@ -1,9 +1,10 @@
 //! A membership cut along shards and put together again, as the store keeps it: one row a shard.
 
-use roaring::{MultiOps, RoaringBitmap};
-
+use super::container::{Container, Operation};
+use super::containers::number;
+use super::kernel::Kernel;
 use super::set::{Membership, profile};
-use crate::model::{ProfileId, ShardId, ShardSize};
+use crate::model::{ShardId, ShardSize};
 
 /// Shards. A shard is a multiple of 65,536 ids, so a container lies in one shard or another, whole.
 ///
@@ -20,35 +21,27 @@ use crate::model::{ProfileId, ShardId, ShardSize};
 /// ```
 impl Membership {
     /// The part in each shard that has members, in ascending order of shards; ids stay absolute.
-    /// Costs a copy of each container.
+    /// The parts share the set's containers.
     pub fn split(&self, size: ShardSize) -> Vec<(ShardId, Self)> {
-        let Some((min, max)) = self.min().zip(self.max()) else { return Vec::new() };
-        if size.shard_of(min) == size.shard_of(max) {
-            return vec![(size.shard_of(min), self.clone())];
-        }
-        let mut parts = Vec::new();
-        let mut next = Some(min);
-        while let Some(first) = next {
-            let shard = size.shard_of(first);
-            let last = last_id(size, shard).min(max);
-            let mut window = RoaringBitmap::new();
-            window.insert_range(first.get()..=last.get());
-            parts.push((shard, Self(&self.0 & &window)));
-            next = self.0.range(last.get() + 1..).next().map(profile);
-        }
-        parts
+        let shard_of = |row: &Container| size.shard_of(profile(number(row.block, 0)));
+        let parts = self.0.rows().chunk_by(|a, b| shard_of(a) == shard_of(b));
+        parts.map(|rows| (shard_of(&rows[0]), Self(rows.iter().cloned().collect()))).collect()
     }
 
     /// The union of parts that share no shard, as [`split`](Membership::split) made them; containers
-    /// are moved, not copied. Parts that do overlap are united all the same.
+    /// are shared, not copied. Parts that do overlap are united all the same.
     pub fn from_shards(parts: impl IntoIterator<Item = Self>) -> Self {
-        Self(parts.into_iter().map(|part| part.0).union())
+        let mut rows: Vec<Container> =
+            parts.into_iter().flat_map(|part| part.0.into_rows()).collect();
+        // Costs a look at each where they ascend already, as parts of shards do.
+        rows.sort_by_key(|row| row.block);
+        let kernel = Kernel::detect();
+        let united = rows.chunk_by(|a, b| a.block == b.block).filter_map(|same| {
+            let unite = |all: Container, row| all.combine(Operation::Or, row, kernel);
+            same[1..].iter().try_fold(same[0].clone(), unite)
+        });
+        Self(united.collect())
     }
-}
-
-/// The last id that can lie in `shard`.
-fn last_id(size: ShardSize, shard: ShardId) -> ProfileId {
-    u32::try_from(size.range(shard).end - 1).ok().and_then(ProfileId::new).unwrap_or(ProfileId::MAX)
 }
 
 #[cfg(test)]
@@ -57,6 +50,7 @@ mod tests {
 
     use super::*;
     use crate::membership::set::tests::{any_set, members};
+    use crate::model::ProfileId;
 
     #[test]
     fn the_last_shard_ends_at_the_last_id() {

@@ -1,11 +1,10 @@
 //! Memberships from and to words of bits: what the compiler's passes work with.
 
-use roaring::{MultiOps, RoaringBitmap};
-
+use super::container::Container;
+use super::containers::halves;
+use super::kernel::{Block, Kernel};
+use super::mask::BLOCK_WORDS;
 use super::set::Membership;
-
-/// Words in a container: 65,536 bits.
-const CONTAINER_WORDS: usize = 1_024;
 
 /// Words of 64 ids, the lowest id in the lowest bit.
 ///
@@ -28,23 +27,27 @@ impl Membership {
     /// Where `start` is not a multiple of 65,536.
     pub fn from_words(start: u32, words: &[u64]) -> Self {
         assert!(start.is_multiple_of(65_536), "passes work on shards, which start at containers");
-        let containers =
-            (0_u32..).zip(words.chunks(CONTAINER_WORDS)).filter_map(|(block, words)| {
-                if words.iter().all(|&word| word == 0) {
-                    return None;
-                }
-                let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-                Some(RoaringBitmap::from_lsb0_bytes(start + (block << 16), &bytes))
-            });
-        Self(containers.union())
+        let kernel = Kernel::detect();
+        let (first, _) = halves(start);
+        let row = |(block, words): (u16, &[u64])| {
+            let mut bits = Block::EMPTY;
+            bits.0[..words.len()].copy_from_slice(words);
+            Container::from_bits(block, &bits.0, kernel)
+        };
+        Self((first..).zip(words.chunks(BLOCK_WORDS)).filter_map(row).collect())
     }
 
     /// Sets bit n of `words` for every member `start + n` that they have a bit for.
+    ///
+    /// # Panics
+    /// Where `start` is not a multiple of 65,536.
     pub fn fill_words(&self, start: u32, words: &mut [u64]) {
-        let bits = u32::try_from(words.len() * 64).unwrap_or(u32::MAX);
-        for id in self.0.range(start..start.saturating_add(bits)) {
-            let bit = (id - start) as usize;
-            words[bit / 64] |= 1 << (bit % 64);
+        assert!(start.is_multiple_of(65_536), "passes work on shards, which start at containers");
+        let (first, _) = halves(start);
+        let blocks = u16::try_from(words.len().div_ceil(BLOCK_WORDS)).unwrap_or(u16::MAX);
+        for row in self.0.rows_between(first, first.saturating_add(blocks)) {
+            let from = usize::from(row.block - first) * BLOCK_WORDS;
+            row.or_into(words.get_mut(from..).unwrap_or_default());
         }
     }
 }

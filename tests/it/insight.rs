@@ -97,3 +97,15 @@ fn pictures_are_whole_svg_files() {
         assert_eq!(project.read("p.svg"), svg, "the same data, another picture");
     }
 }
+
+#[test]
+fn a_picture_may_be_a_page_and_nothing_else() {
+    let project = project();
+    project.ok(&["overlap", "--plot", "p.html"]);
+    let page = project.read("p.html");
+    assert!(page.starts_with("<!DOCTYPE html>") && page.trim_end().ends_with("</svg>"), "{page}");
+    let run = project.run(&["overlap", "--plot", "p.png"]);
+    assert_eq!(run.code, Some(2));
+    assert!(run.stderr.contains("name a file that ends in .svg or .html"), "{}", run.stderr);
+    assert!(!project.path("p.png").exists());
+}

@@ -3,10 +3,9 @@
 
 use std::fmt::Write as _;
 
-use roaring::RoaringBitmap;
-
 use super::text;
 use crate::error::{Error, Result};
+use crate::membership::containers::Containers;
 use crate::membership::numbers::Numbers;
 
 /// Ids in a bucket.
@@ -53,11 +52,11 @@ impl Origin {
 ///
 /// # Errors
 /// Where there would be more than 65,536 of them.
-pub(super) fn encode(parts: &[(u32, &RoaringBitmap)], origin: Origin) -> Result<Vec<u8>> {
+pub(super) fn encode(parts: &[(u32, &Containers)], origin: Origin) -> Result<Vec<u8>> {
     let mut lines = Lines { text: format!("{HEADER}\n"), buckets: 0 };
     let mut current: Option<(u64, Box<[u8; BUCKET_BYTES]>)> = None;
     for (high, low) in parts {
-        for low in *low {
+        for low in low.iter() {
             let (bucket, bit) = origin.place((u64::from(*high) << 32) | u64::from(low));
             if let Some((done, bits)) = current.take_if(|(open, _)| *open != bucket) {
                 lines.push(done, &*bits)?;

@@ -18,6 +18,9 @@ const CONTAINERS_MAX: usize = 1 << 16;
 const ARRAY_MEMBERS_MAX: u32 = 4_096;
 /// Bytes of a bitset container.
 const BITSET_BYTES: usize = 8_192;
+/// Containers of runs that a 64-bit bitmap may have. In memory each takes up to 8 KiB, whatever it took
+/// in the file; together these take a gibibyte and hold up to 8 billion ids.
+const RUN_CONTAINERS_MAX: u64 = 131_072;
 /// Bytes that the smallest bucket takes: its key and the empty bitmap.
 const BUCKET_BYTES_MIN: u64 = 4 + 8;
 
@@ -30,6 +33,8 @@ pub(super) struct Extent {
     pub(super) min: Option<u32>,
     /// The largest.
     pub(super) max: Option<u32>,
+    /// How many containers are runs.
+    pub(super) run_containers: u64,
 }
 
 /// A bucket of a 64-bit bitmap, not empty.
@@ -111,7 +116,7 @@ pub(super) fn buckets(reader: &mut Reader<'_>, count: u64) -> Result<Vec<Bucket>
         return Err(reader.wrong(format!("{count} buckets announced, {left} bytes are left")));
     }
     let mut buckets = Vec::new();
-    let mut previous = None;
+    let (mut previous, mut run_containers) = (None, 0);
     for _ in 0..count {
         let key = u32::from_le_bytes(reader.array("the key of a bucket")?);
         if previous.replace(key).is_some_and(|previous| previous >= key) {
@@ -119,6 +124,13 @@ pub(super) fn buckets(reader: &mut Reader<'_>, count: u64) -> Result<Vec<Bucket>
         }
         let start = reader.at;
         let low = bitmap(reader)?;
+        run_containers += low.run_containers;
+        if run_containers > RUN_CONTAINERS_MAX {
+            return Err(Error::limit(format!(
+                "the bitmap has more than {RUN_CONTAINERS_MAX} containers of runs, which would take more than 1 GiB"
+            ))
+            .with_hint("import a list of the ids that are needed, or a bitmap of some of them"));
+        }
         if low.members > 0 {
             buckets.push(Bucket { key, range: start..reader.at });
         }
@@ -155,6 +167,7 @@ pub(super) fn bitmap(reader: &mut Reader<'_>) -> Result<Extent> {
         let is_run = runs.get(i / 8).is_some_and(|byte| byte & (1 << (i % 8)) != 0);
         let (first, last) = container(reader, members, is_run)?;
         extent.members += u64::from(members);
+        extent.run_containers += u64::from(is_run);
         extent.min.get_or_insert((u32::from(key) << 16) | u32::from(first));
         extent.max = Some((u32::from(key) << 16) | u32::from(last));
     }

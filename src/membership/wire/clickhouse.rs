@@ -4,11 +4,10 @@
 //! A state is a kind and a payload. Kind 0 (small) is a count and as many values of T's width; kind
 //! 1 is a byte length and a portable bitmap, 32-bit or 64-bit as T is.
 
-use roaring::RoaringBitmap;
-
 use super::check::Reader;
 use super::{portable, text, varint};
 use crate::error::{Error, Result};
+use crate::membership::containers::Containers;
 use crate::membership::numbers::Numbers;
 
 /// A small state.
@@ -37,7 +36,7 @@ impl Width {
 }
 
 /// The state of `parts`, the numbers of which `width` holds.
-pub(super) fn encode(parts: &[(u32, &RoaringBitmap)], width: Width) -> Vec<u8> {
+pub(super) fn encode(parts: &[(u32, &Containers)], width: Width) -> Vec<u8> {
     let members: u64 = parts.iter().map(|(_, low)| low.len()).sum();
     if members <= SMALL_MEMBERS_MAX {
         return small(parts, members, width);
@@ -53,11 +52,11 @@ pub(super) fn encode(parts: &[(u32, &RoaringBitmap)], width: Width) -> Vec<u8> {
     bytes
 }
 
-fn small(parts: &[(u32, &RoaringBitmap)], members: u64, width: Width) -> Vec<u8> {
+fn small(parts: &[(u32, &Containers)], members: u64, width: Width) -> Vec<u8> {
     let mut bytes = vec![SMALL];
     varint::append(members, &mut bytes);
     for (high, low) in parts {
-        for low in *low {
+        for low in low.iter() {
             bytes.extend(low.to_le_bytes());
             if width == Width::Bits64 {
                 bytes.extend(high.to_le_bytes());
@@ -107,13 +106,13 @@ fn read_bitmap(reader: &mut Reader<'_>, width: Width) -> Result<Numbers> {
         return Err(reader.wrong(format!("{length} bytes announced, {left} are left")));
     }
     match width {
-        Width::Bits32 => Ok(Numbers::from_bitmaps([(0, portable::read_32(reader)?)])),
+        Width::Bits32 => Ok(Numbers::from_parts([(0, portable::read_32(reader)?)])),
         Width::Bits64 => portable::read_64(reader),
     }
 }
 
 /// The state as an expression of `ClickHouse`'s SQL, with a line break.
-pub(super) fn sql(parts: &[(u32, &RoaringBitmap)], width: Width) -> Vec<u8> {
+pub(super) fn sql(parts: &[(u32, &Containers)], width: Width) -> Vec<u8> {
     let state = text::to_hex(&encode(parts, width));
     let expression = format!(
         "SELECT CAST(unhex('{state}'), 'AggregateFunction(groupBitmap, {})')\n",

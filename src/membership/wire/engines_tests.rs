@@ -290,6 +290,59 @@ fn check_if_it_decodes(bytes: &[u8], format: Format) {
     assert_eq!(numbers.iter().collect::<Numbers>(), numbers);
 }
 
+/// A set that every format holds, with an array and, behind a gap, a run.
+fn small_set() -> Numbers {
+    numbers([1, 10, 100].into_iter().chain(70_000..70_060))
+}
+
+#[test]
+fn every_cut_of_every_format_is_refused_or_leaves_fewer_members() {
+    let set = small_set();
+    for format in Format::ALL {
+        let bytes = encode_numbers(&set, format).expect("every format holds it");
+        for end in 0..bytes.len() {
+            // Only text can be cut and still be some: line breaks, lines, and zeros of buckets.
+            let Ok(found) = decode_numbers(&bytes[..end], format) else { continue };
+            let cut = String::from_utf8_lossy(&bytes[end..]);
+            assert!(found.iter().all(|id| set.iter().any(|known| known == id)), "{format}: {cut}");
+            let is_lines = matches!(format, Format::Databricks | Format::MatrixOne);
+            let may_be_empty = format == Format::Druid && end == 0;
+            assert!(is_lines || may_be_empty || cut == "\n", "{format} cut at {end}");
+        }
+    }
+}
+
+#[test]
+fn every_flipped_bit_of_every_format_is_refused_or_gives_a_set() {
+    for format in Format::ALL {
+        let bytes = encode_numbers(&small_set(), format).expect("every format holds it");
+        for bit in 0..8 * bytes.len().min(400) {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            check_if_it_decodes(&damaged, format);
+        }
+    }
+}
+
+#[test]
+fn lengths_without_measure_are_refused_before_anything_is_allocated() {
+    // A length, count or size anywhere becomes the largest there is; all of these would take
+    // gigabytes if they were believed.
+    for format in Format::ALL {
+        let bytes = encode_numbers(&small_set(), format).expect("every format holds it");
+        let is_text = bytes.is_ascii();
+        let binary = if is_text { text::from_base64(&bytes).unwrap_or_default() } else { bytes };
+        for at in 0..binary.len().min(64) {
+            for wide in [2, 4, 8] {
+                let mut damaged = binary.clone();
+                damaged.iter_mut().skip(at).take(wide).for_each(|byte| *byte = 0xFF);
+                let again = text::to_base64(&damaged).into_bytes();
+                check_if_it_decodes(if is_text { &again } else { &damaged }, format);
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 

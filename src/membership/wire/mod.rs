@@ -4,7 +4,8 @@
 //! - this file: [`encode`], [`encode_numbers`] and [`decode`], [`decode_numbers`]
 //! - [`format`](mod@format): [`Format`], the formats by name and what each can hold
 //! - [`check`](mod@check): the walk over foreign bytes that comes before any of them is believed
-//! - `portable`: the layouts of the `RoaringFormatSpec`, which most of the others carry inside
+//! - `portable`: the layouts of the `RoaringFormatSpec`, which most of the others carry inside;
+//!   `packed` walks them once they are checked
 //! - `clickhouse`, `starrocks`, `postgres`, `pinot`, `buckets`: the engines' own
 //! - `text`, `varint`: hexadecimal digits, base64, and numbers of seven bits a byte
 //!
@@ -14,6 +15,7 @@ mod buckets;
 mod check;
 mod clickhouse;
 pub mod format;
+mod packed;
 mod pinot;
 mod portable;
 mod postgres;
@@ -21,11 +23,10 @@ mod starrocks;
 mod text;
 mod varint;
 
-use roaring::RoaringBitmap;
-
 use self::buckets::Origin;
 use self::check::Reader;
 use self::clickhouse::Width;
+use super::containers::Containers;
 use super::numbers::{Numbers, refuse_above_max};
 use super::set::Membership;
 use crate::error::{Error, Result};
@@ -35,8 +36,7 @@ pub use format::Format;
 /// The bytes of `membership`, the same for equal sets whatever their history.
 ///
 /// One rule makes them so: a container is a run container exactly where that is smaller than the
-/// array (up to 4,096 members) or bitset (above) that it would be otherwise; a tie is no run. The
-/// crate's own `optimize` alone would not do, since on a tie it leaves a container as it found it.
+/// array (up to 4,096 members) or bitset (above) that it would be otherwise; a tie is no run.
 ///
 /// ```
 /// use throng::membership::Membership;
@@ -83,19 +83,19 @@ pub fn encode_numbers(numbers: &Numbers, format: Format) -> Result<Vec<u8>> {
             None => error.with_hint("take a 64-bit format, or profile_ids"),
         });
     }
-    encode_parts(&numbers.bitmaps().collect::<Vec<_>>(), format)
+    encode_parts(&numbers.parts().collect::<Vec<_>>(), format)
 }
 
-fn parts_of(membership: &Membership) -> Vec<(u32, &RoaringBitmap)> {
+fn parts_of(membership: &Membership) -> Vec<(u32, &Containers)> {
     if membership.is_empty() { Vec::new() } else { vec![(0, &membership.0)] }
 }
 
 /// The bytes of high halves and the low halves that go with them, in ascending order, none empty.
-fn encode_parts(parts: &[(u32, &RoaringBitmap)], format: Format) -> Result<Vec<u8>> {
+fn encode_parts(parts: &[(u32, &Containers)], format: Format) -> Result<Vec<u8>> {
     let portable_32 = || {
         let mut bytes = Vec::new();
         match parts {
-            [] => portable::append_32(&RoaringBitmap::new(), &mut bytes),
+            [] => portable::append_32(&Containers::default(), &mut bytes),
             parts => parts.iter().for_each(|(_, low)| portable::append_32(low, &mut bytes)),
         }
         bytes
@@ -146,7 +146,7 @@ pub fn decode(bytes: &[u8], format: Format) -> Result<Membership> {
         let extent = check::bitmap(&mut reader)?;
         reader.finish()?;
         refuse_above_max(extent.max.map(u64::from))?;
-        return portable::believe(bytes).map(Membership);
+        return Ok(Membership(packed::unpack(bytes)));
     }
     decode_numbers(bytes, format)?.to_membership()
 }
@@ -179,7 +179,7 @@ fn decode_32(bytes: &[u8]) -> Result<Numbers> {
     let mut reader = Reader::new(bytes);
     let bitmap = portable::read_32(&mut reader)?;
     reader.finish()?;
-    Ok(Numbers::from_bitmaps([(0, bitmap)]))
+    Ok(Numbers::from_parts([(0, bitmap)]))
 }
 
 fn decode_64(bytes: &[u8]) -> Result<Numbers> {

@@ -2,11 +2,10 @@
 //! portable 32-bit bitmap. Type 2 is a 64-bit bitmap of Java's own layout and 3 a bloom filter, which
 //! is no set: neither is written or read.
 
-use roaring::RoaringBitmap;
-
 use super::check::Reader;
 use super::{portable, text};
 use crate::error::Result;
+use crate::membership::containers::Containers;
 use crate::membership::numbers::Numbers;
 
 const EMPTY: u8 = 0;
@@ -15,7 +14,7 @@ const JAVA_64: u8 = 2;
 const BLOOM: u8 = 3;
 
 /// The base64 of an `IdSet`, on a line.
-pub(super) fn encode(parts: &[(u32, &RoaringBitmap)]) -> Vec<u8> {
+pub(super) fn encode(parts: &[(u32, &Containers)]) -> Vec<u8> {
     let mut bytes = vec![if parts.is_empty() { EMPTY } else { BITMAP_32 }];
     for (_, low) in parts {
         portable::append_32(low, &mut bytes);
@@ -32,7 +31,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Numbers> {
     let [kind] = reader.array("its type")?;
     let numbers = match kind {
         EMPTY => Numbers::new(),
-        BITMAP_32 => Numbers::from_bitmaps([(0, portable::read_32(&mut reader)?)]),
+        BITMAP_32 => Numbers::from_parts([(0, portable::read_32(&mut reader)?)]),
         JAVA_64 => {
             return Err(reader
                 .wrong("a 64-bit set in Java's own layout")

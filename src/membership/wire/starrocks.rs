@@ -6,11 +6,10 @@
 //! Small sets of one engine (5 and 10) are read too; the second serialisation of either (12, 13) is
 //! not portable roaring, and refused.
 
-use roaring::RoaringBitmap;
-
 use super::check::Reader;
 use super::{portable, text, varint};
 use crate::error::Result;
+use crate::membership::containers::Containers;
 use crate::membership::numbers::Numbers;
 
 const EMPTY: u8 = 0;
@@ -26,13 +25,13 @@ const BITMAP_32_V2: u8 = 12;
 const BITMAP_64_V2: u8 = 13;
 
 /// The value of `parts`, as base64 on a line.
-pub(super) fn encode(parts: &[(u32, &RoaringBitmap)]) -> Vec<u8> {
+pub(super) fn encode(parts: &[(u32, &Containers)]) -> Vec<u8> {
     let mut text = text::to_base64(&value(parts));
     text.push('\n');
     text.into_bytes()
 }
 
-fn value(parts: &[(u32, &RoaringBitmap)]) -> Vec<u8> {
+fn value(parts: &[(u32, &Containers)]) -> Vec<u8> {
     let mut bytes = Vec::new();
     match parts {
         [] => bytes.push(EMPTY),
@@ -73,7 +72,7 @@ pub(super) fn decode_value(bytes: &[u8]) -> Result<Numbers> {
             Numbers::from_iter([u64::from(u32::from_le_bytes(reader.array("its value")?))])
         }
         SINGLE_64 => Numbers::from_iter([u64::from_le_bytes(reader.array("its value")?)]),
-        BITMAP_32 => Numbers::from_bitmaps([(0, portable::read_32(&mut reader)?)]),
+        BITMAP_32 => Numbers::from_parts([(0, portable::read_32(&mut reader)?)]),
         BITMAP_64 => {
             let count = varint::read(&mut reader, "the number of buckets")?;
             portable::read_buckets(&mut reader, count)?

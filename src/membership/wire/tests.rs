@@ -139,6 +139,41 @@ fn buckets_are_checked() {
 }
 
 #[test]
+fn small_files_of_large_runs_are_refused() {
+    // Two full bitmaps, of a run a container, and one container more.
+    let full = |containers: u32| {
+        let flags = containers.div_ceil(8);
+        let mut bytes = ((containers - 1) << 16 | 0x303B).to_le_bytes().to_vec();
+        let flag = |at: u32| 0xFF_u8 >> (8 - (containers - 8 * at).min(8));
+        bytes.extend((0..flags).map(flag));
+        let keys = 0..u16::try_from(containers - 1).expect("at most 65,536");
+        let keys: Vec<u16> =
+            keys.chain([u16::try_from(containers - 1).expect("the last")]).collect();
+        bytes.extend(keys.iter().flat_map(|key| [key.to_le_bytes(), [0xFF; 2]].concat()));
+        if containers >= 4 {
+            let start = u32::try_from(bytes.len()).expect("a megabyte") + 4 * containers;
+            bytes.extend((0..containers).flat_map(|at| (start + 6 * at).to_le_bytes()));
+        }
+        bytes.extend(keys.iter().flat_map(|_| [1, 0, 0, 0, 0xFF, 0xFF]));
+        bytes
+    };
+    let bytes = |last: &[u32]| {
+        let mut bytes = (last.len() as u64).to_le_bytes().to_vec();
+        for (key, containers) in (0_u32..).zip(last) {
+            bytes.extend(key.to_le_bytes());
+            bytes.extend(full(*containers));
+        }
+        bytes
+    };
+    let small = decode_numbers(&bytes(&[2, 1]), Format::Roaring64).expect("three containers");
+    assert_eq!((small.len(), small.max()), (3 << 16, Some((1 << 32) + 0xFFFF)));
+    let error = decode_numbers(&bytes(&[65_536, 65_536, 1]), Format::Roaring64);
+    let error = error.expect_err("131,073 containers of runs");
+    assert_eq!(error.kind(), ErrorKind::Limit);
+    assert!(error.message().contains("131072 containers of runs"), "{error}");
+}
+
+#[test]
 fn every_cut_is_refused() {
     for format in FORMATS {
         let bytes = encode(&members((0..9).chain(70_000..70_900).chain([900_000])), format);
@@ -190,7 +225,7 @@ fn the_specification_s_files_hold_what_they_should() {
 fn walk(bytes: &[u8], format: Format) -> (u64, Option<u64>, Option<u64>) {
     let mut reader = Reader::new(bytes);
     if format == Format::Roaring {
-        let Extent { members, min, max } = check::bitmap(&mut reader).expect("a bitmap");
+        let Extent { members, min, max, .. } = check::bitmap(&mut reader).expect("a bitmap");
         return (members, min.map(u64::from), max.map(u64::from));
     }
     let count = u64::from_le_bytes(reader.array("count").expect("a count"));
