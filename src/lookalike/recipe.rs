@@ -12,11 +12,12 @@ use super::additive::{Additive, Terms};
 use super::blend::Blend;
 use super::boost::{self, Growth, Rows};
 use super::curve::Curve;
+use super::design::{Design, Line, Part};
 use super::encode::{Encoded, Encoder};
 use super::fold::{FoldModel, PARTS};
 use super::forest::{self, Bagging};
 use super::layout::Layout;
-use super::linear::{Design, fit_path};
+use super::linear::Path;
 use super::metrics::auc;
 use super::random::{chosen, draw};
 use super::report::Stability;
@@ -106,7 +107,7 @@ fn sample(problem: &Problem<'_>, seeds: usize) -> Vec<u32> {
 /// What one fold's training left: a model for each choice, and the margins of the held-out rows of
 /// the sample for each.
 struct FoldWork {
-    additive: Vec<Additive>,
+    lines: Vec<Line>,
     model: FoldModel,
     held_additive: Vec<Vec<f32>>,
     held_boosted: Vec<Vec<f32>>,
@@ -120,16 +121,14 @@ pub(crate) fn learn(problem: &Problem<'_>) -> Learnt {
     let is_seed: Vec<bool> =
         rows.iter().map(|&row| problem.roles[row as usize] == Role::Seed).collect();
     let terms = Terms::new(problem.encoder, problem.encoded, &rows);
-    let values = terms.values(problem.encoder, problem.encoded, &rows);
-    let design = Design { values: &values, width: terms.width(), seeds: &is_seed };
-    let gram = design.gram();
+    let design = terms.design(problem.encoder, problem.encoded, &rows, is_seed.clone());
     let trainer = Trainer {
         problem,
         rows: &rows,
         is_seed: &is_seed,
         terms: &terms,
-        values: &values,
-        gram: &gram,
+        path: &Path::new(&design, &PENALTIES),
+        design: &design,
         growth: growth(seeds, rows.len()),
         bagging: bagging(seeds, problem.roles.len()),
     };
@@ -166,8 +165,8 @@ struct Trainer<'a> {
     rows: &'a [u32],
     is_seed: &'a [bool],
     terms: &'a Terms,
-    values: &'a [f32],
-    gram: &'a [f64],
+    design: &'a Design,
+    path: &'a Path,
     growth: Growth,
     bagging: Bagging,
 }
@@ -180,25 +179,20 @@ impl Trainer<'_> {
         place(range.start)..place(range.end)
     }
 
-    /// `all` of the sample, `width` a row, without those held out.
-    fn without<T: Copy>(all: &[T], width: usize, held: &std::ops::Range<usize>) -> Vec<T> {
-        let (before, behind) = (&all[..held.start * width], &all[held.end * width..]);
+    /// `all` of the sample without those held out.
+    fn without<T: Copy>(all: &[T], held: &std::ops::Range<usize>) -> Vec<T> {
+        let (before, behind) = (&all[..held.start], &all[held.end..]);
         before.iter().chain(behind).copied().collect()
     }
 
     fn fold(&self, fold: usize) -> FoldWork {
         let held = self.held(fold);
-        let is_seed = Self::without(self.is_seed, 1, &held);
-        let additive = self.additive(&held, &is_seed);
-        let held_values = |model: &Additive| {
-            let margin = |&row: &u32| {
-                let (row, encoded) = (row as usize, self.problem.encoded);
-                model.margin(|f| encoded.bins[f][row], |f| encoded.numbers[f][row])
-            };
-            self.rows[held.clone()].iter().map(margin).collect()
-        };
-        let held_additive = additive.iter().map(held_values).collect();
-        let mut bins = self.problem.encoded.rows_of(&Self::without(self.rows, 1, &held));
+        let is_seed = Self::without(self.is_seed, &held);
+        let lines = self.path.fit(&Part { design: self.design, held: held.clone() });
+        let margins =
+            |line| held.clone().map(|row| self.design.margin(line, row)).collect::<Vec<f32>>();
+        let held_additive = lines.iter().map(margins).collect();
+        let mut bins = self.problem.encoded.rows_of(&Self::without(self.rows, &held));
         let features = &self.problem.encoder.features;
         let words: Vec<Option<usize>> =
             features.iter().map(|f| f.is_word().then(|| f.bins())).collect();
@@ -225,19 +219,11 @@ impl Trainer<'_> {
             |row: &[u8]| bagged.iter().map(|t| t.value(|f| row[f])).sum::<i32>() as f32 / UNIT;
         FoldWork {
             held_bagged: held_rows().map(bagged_margin).collect(),
-            additive,
+            lines,
             model: FoldModel { additive: Additive::default(), reorder, boosted, bagged },
             held_additive,
             held_boosted,
         }
-    }
-
-    fn additive(&self, held: &std::ops::Range<usize>, is_seed: &[bool]) -> Vec<Additive> {
-        let values = Self::without(self.values, self.terms.width(), held);
-        let design = Design { values: &values, width: self.terms.width(), seeds: is_seed };
-        let share = is_seed.len() as f64 / self.is_seed.len().max(1) as f64;
-        let lines = fit_path(&design, &PENALTIES, self.gram, share);
-        lines.iter().map(|line| self.terms.model(self.problem.encoder, line)).collect()
     }
 
     /// The choices that rank held-out seeds best, and the blend of what they leave.
@@ -268,7 +254,7 @@ impl Trainer<'_> {
         let finish = |work: FoldWork| {
             let mut model = work.model;
             model.boosted.truncate(TREE_COUNTS[trees]);
-            model.additive = work.additive.into_iter().nth(penalty).unwrap_or_default();
+            model.additive = self.terms.model(self.problem.encoder, &work.lines[penalty]);
             // What counts nothing need not be kept, nor walked.
             if blend.weights[1] < NEGLIGIBLE {
                 model.boosted.clear();
@@ -339,9 +325,8 @@ fn half_scores(
         rows.iter().map(|&row| problem.roles[row as usize] == Role::Seed).collect();
     let seeds = is_seed.iter().filter(|s| **s).count();
     let terms = Terms::new(problem.encoder, problem.encoded, &rows);
-    let values = terms.values(problem.encoder, problem.encoded, &rows);
-    let design = Design { values: &values, width: terms.width(), seeds: &is_seed };
-    let line = fit_path(&design, &[learnt.penalty], &design.gram(), 1.0).swap_remove(0);
+    let design = terms.design(problem.encoder, problem.encoded, &rows, is_seed.clone());
+    let line = Path::new(&design, &[learnt.penalty]).fit(&design.whole()).swap_remove(0);
     let line = terms.model(problem.encoder, &line);
     let mut growth = growth(seeds, rows.len());
     growth.trees = learnt.boosted_trees;
