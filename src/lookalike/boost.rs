@@ -20,8 +20,10 @@ pub(crate) struct Growth {
     pub(crate) l2: f64,
     /// The share of features that a tree may ask for.
     pub(crate) feature_share: f64,
-    /// The share of rows that a tree sees.
-    pub(crate) row_share: f64,
+    /// The share of seeds that a tree sees.
+    pub(crate) seed_share: f64,
+    /// The share of the other rows that it sees; each counts for as many as it stands for.
+    pub(crate) other_share: f64,
 }
 
 /// Training rows: bins row by row, and which rows are seeds.
@@ -125,14 +127,18 @@ impl Work {
     fn sample(&mut self, rows: &Rows<'_>, growth: &Growth, margins: &[f32], dice: &mut Dice) {
         self.sampled.clear();
         self.gradients.clear();
+        let other_weight = (growth.seed_share / growth.other_share) as f32;
         for (row, &margin) in margins.iter().enumerate() {
-            if growth.row_share < 1.0 && super::random::unit(dice.next()) >= growth.row_share {
+            let seed = rows.seeds[row];
+            let share = if seed { growth.seed_share } else { growth.other_share };
+            if share < 1.0 && super::random::unit(dice.next()) >= share {
                 continue;
             }
+            let weight = if seed { 1.0 } else { other_weight };
             let chance = sigmoid(margin);
-            let target = f32::from(u8::from(rows.seeds[row]));
+            let target = f32::from(u8::from(seed));
             self.sampled.push(row as u32);
-            self.gradients.push([chance - target, chance * (1.0 - chance)]);
+            self.gradients.push([weight * (chance - target), weight * chance * (1.0 - chance)]);
         }
         self.leaf_of.clear();
         self.leaf_of.resize(self.sampled.len(), 0);
@@ -254,8 +260,15 @@ mod tests {
     use super::*;
     use crate::lookalike::metrics::auc;
 
-    const GROWTH: Growth =
-        Growth { trees: 40, depth: 3, rate: 0.1, l2: 1.0, feature_share: 1.0, row_share: 0.8 };
+    const GROWTH: Growth = Growth {
+        trees: 40,
+        depth: 3,
+        rate: 0.1,
+        l2: 1.0,
+        feature_share: 1.0,
+        seed_share: 0.8,
+        other_share: 0.4,
+    };
 
     #[test]
     fn it_learns_what_no_single_feature_tells() {
@@ -284,7 +297,7 @@ mod tests {
     fn without_a_pattern_leaves_stay_near_nothing() {
         let bins = [0, 0, 0, 0];
         let rows = Rows { bins: &bins, bin_counts: &[1], seeds: &[true, false, false, false] };
-        let trees = grow(&rows, &Growth { row_share: 1.0, ..GROWTH }, 1);
+        let trees = grow(&rows, &Growth { seed_share: 1.0, other_share: 1.0, ..GROWTH }, 1);
         assert!(trees.iter().all(|t| t.levels.is_empty() && t.leaves.len() == 1));
     }
 }

@@ -81,7 +81,7 @@ impl Plan {
         self.sql().error_among(error, &self.session)
     }
 
-    fn with(&self, logical: LogicalPlan) -> Self {
+    pub(super) fn with(&self, logical: LogicalPlan) -> Self {
         Self { logical, ..self.clone() }
     }
 
