@@ -66,6 +66,9 @@ pub struct BuiltSegment {
     pub exited: Option<u64>,
     /// The time its evaluation took.
     pub elapsed_ms: u64,
+    /// How many profiles were evaluated, where only some were: those that something had changed for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evaluated: Option<u64>,
     /// Why it failed or was skipped.
     #[serde(skip)]
     pub error: Option<Error>,
@@ -78,7 +81,7 @@ enum Decision {
 }
 
 /// The outcome of one segment's evaluation.
-enum Outcome {
+pub(super) enum Outcome {
     Built { membership: Membership, inputs: String },
     Reused,
     Skipped(Error),
@@ -86,17 +89,21 @@ enum Outcome {
 }
 
 /// A build on its way.
-struct Running<'a> {
-    request: &'a BuildRequest<'a>,
-    session: Session,
-    catalog: Catalog,
-    parsed: BTreeMap<String, Result<Parsed>>,
-    graph: Graph,
+pub(super) struct Running<'a> {
+    pub(super) request: &'a BuildRequest<'a>,
+    pub(super) session: Session,
+    pub(super) catalog: Catalog,
+    pub(super) parsed: BTreeMap<String, Result<Parsed>>,
+    pub(super) graph: Graph,
     /// The digests of the inputs of all segments that are defined in the session.
     inputs: BTreeMap<String, String>,
-    outcomes: BTreeMap<String, (Outcome, u64)>,
-    /// How many segments are selected.
-    selected: usize,
+    pub(super) outcomes: BTreeMap<String, (Outcome, u64)>,
+    /// How many profiles were evaluated, of segments that were refreshed.
+    pub(super) touched: BTreeMap<String, u64>,
+    /// Last memberships, as far as they were read.
+    pub(super) before: BTreeMap<String, Membership>,
+    /// The segments to be built.
+    pub(super) selected: BTreeSet<String>,
 }
 
 /// Builds.
@@ -125,7 +132,9 @@ pub async fn build(request: &BuildRequest<'_>) -> Result<Build> {
         graph,
         inputs: BTreeMap::new(),
         outcomes: BTreeMap::new(),
-        selected: selected.len(),
+        touched: BTreeMap::new(),
+        before: BTreeMap::new(),
+        selected: selected.clone(),
     };
     running.define_unselected(&selected).await?;
     running.evaluate(&selected).await?;
@@ -162,7 +171,7 @@ impl Running<'_> {
         for name in &order {
             self.session.declare_segment(&Name::parse(name)?)?;
         }
-        let mut plans = self.plans(&order).await;
+        let mut plans = self.plans(&self.session, &order).await;
         tracing::info!(segments = order.len(), ms = millis(started), "planned");
         let mut todo: Vec<(String, Planned)> = Vec::new();
         for name in &order {
@@ -173,12 +182,15 @@ impl Running<'_> {
             }
         }
         self.define_reused().await?;
-        let (batch, failed) = Batch::compile(&todo);
+        let (mut batch, failed) = Batch::compile(&todo);
         for (name, error) in failed {
             self.done(&name, Outcome::Failed(error), started);
         }
-        let known = batch.known(&self.session);
         tracing::info!(ms = millis(started), "compiled");
+        self.refresh(&todo, &mut batch).await?;
+        let is_open = |name: &&String| !self.outcomes.contains_key(*name);
+        let batch = batch.of(&todo.iter().map(|(name, _)| name).filter(is_open).cloned().collect());
+        let known = batch.known(&self.session);
         let passes = Instant::now();
         let mut run = batch.run(&self.session, self.request.limits, known).await?;
         let passes_ms = millis(passes);
@@ -194,11 +206,15 @@ impl Running<'_> {
         Ok(())
     }
 
-    /// The plan of each segment in `order` that parses; planned on all threads.
-    async fn plans(&self, order: &[String]) -> BTreeMap<String, Result<Planned>> {
+    /// The plan of each segment in `order` that parses, over `session`; planned on all threads.
+    pub(super) async fn plans(
+        &self,
+        session: &Session,
+        order: &[String],
+    ) -> BTreeMap<String, Result<Planned>> {
         let tasks = order.iter().filter_map(|name| {
             let Some(Ok(segment)) = self.parsed.get(name) else { return None };
-            let (session, segment) = (self.session.clone(), segment.clone());
+            let (session, segment) = (session.clone(), segment.clone());
             let name = name.clone();
             Some(async move {
                 let planning = tokio::spawn(async move { Planned::new(&session, &segment).await });
@@ -286,10 +302,7 @@ impl Running<'_> {
                 tracing::debug!(segment = name, ms = elapsed_ms, "ran by itself");
                 match result {
                     Ok(membership) => self.built(&name, membership, elapsed_ms)?,
-                    Err(error) => {
-                        self.report_done(&name);
-                        self.outcomes.insert(name, (Outcome::Failed(error), elapsed_ms));
-                    }
+                    Err(error) => self.finished(&name, Outcome::Failed(error), elapsed_ms),
                 }
             }
         }
@@ -313,23 +326,31 @@ impl Running<'_> {
         futures::stream::iter(tasks).buffer_unordered(threads).collect().await
     }
 
-    fn built(&mut self, name: &str, membership: Membership, elapsed_ms: u64) -> Result<()> {
+    pub(super) fn built(
+        &mut self,
+        name: &str,
+        membership: Membership,
+        elapsed_ms: u64,
+    ) -> Result<()> {
         if self.graph.needed_by(name).next().is_some() {
             self.session.define_segment(&Name::parse(name)?, membership.clone())?;
         }
         let inputs = self.inputs.get(name).cloned().unwrap_or_default();
-        self.report_done(name);
-        self.outcomes.insert(name.to_owned(), (Outcome::Built { membership, inputs }, elapsed_ms));
+        self.finished(name, Outcome::Built { membership, inputs }, elapsed_ms);
         Ok(())
     }
 
     fn done(&mut self, name: &str, outcome: Outcome, started: Instant) {
+        self.finished(name, outcome, millis(started));
+    }
+
+    pub(super) fn finished(&mut self, name: &str, outcome: Outcome, elapsed_ms: u64) {
         self.report_done(name);
-        self.outcomes.insert(name.to_owned(), (outcome, millis(started)));
+        self.outcomes.insert(name.to_owned(), (outcome, elapsed_ms));
     }
 
     fn report_done(&self, name: &str) {
-        (self.request.on_done)(self.outcomes.len() + 1, self.selected, name);
+        (self.request.on_done)(self.outcomes.len() + 1, self.selected.len(), name);
     }
 
     /// Why a segment that was planned cannot be evaluated: one that it needs failed meanwhile.
@@ -394,18 +415,19 @@ impl Running<'_> {
         hasher.finalize().to_hex()[..16].to_owned()
     }
 
-    async fn commit(self) -> Result<Build> {
+    async fn commit(mut self) -> Result<Build> {
         let record = &self.request.snapshot.record;
         let build = BuildId(record.last_build + 1);
         let rebuilt = self.outcomes.iter().filter_map(|(name, (outcome, _))| match outcome {
-            Outcome::Built { .. } => Some(name.as_str()),
+            Outcome::Built { .. } if !self.before.contains_key(name) => Some(name.as_str()),
             _ => None,
         });
         let before = self.catalog.memberships(&self.session, rebuilt).await?;
+        self.before.extend(before);
         let mut segments = Vec::new();
         let mut states = Vec::new();
         for (name, (outcome, elapsed_ms)) in &self.outcomes {
-            let (built, state) = self.report(build, name, outcome, *elapsed_ms, before.get(name));
+            let (built, state) = self.report(build, name, outcome, *elapsed_ms);
             segments.push(built);
             states.push(state);
         }
@@ -437,7 +459,7 @@ impl Running<'_> {
             change.table(TableName::Memberships).added.push(file);
         }
         let schema = &snapshot.table(TableName::Builds)?.schema;
-        let rows = rows::builds(schema, states, snapshot.record.version)?;
+        let rows = rows::builds(schema, states)?;
         let encoded = encode::encode(schema, &[rows], FileLayout::of(TableName::Builds))?;
         let file = store.put(TableName::Builds, "", encoded).await?;
         change.table(TableName::Builds).added.push(file);
@@ -445,14 +467,12 @@ impl Running<'_> {
     }
 
     /// What the build says about one segment, and what it keeps.
-    #[expect(clippy::too_many_arguments, reason = "what a build knows of one segment")]
     fn report(
         &self,
         build: BuildId,
         name: &str,
         outcome: &Outcome,
         elapsed_ms: u64,
-        before: Option<&Membership>,
     ) -> (BuiltSegment, State) {
         let last = self.catalog.get(name);
         let kept = last.and_then(|s| s.membership_build);
@@ -465,7 +485,7 @@ impl Running<'_> {
         };
         let empty = Membership::new();
         let (members, entered, exited) = if let Outcome::Built { membership, .. } = outcome {
-            let before = before.unwrap_or(&empty);
+            let before = self.before.get(name).unwrap_or(&empty);
             let entered = membership.and_not_len(before);
             (Some(membership.len()), Some(entered), Some(before.and_not_len(membership)))
         } else {
@@ -474,6 +494,7 @@ impl Running<'_> {
         };
         let inputs = match outcome {
             Outcome::Built { inputs, .. } => Some(inputs.clone()),
+            Outcome::Reused => self.inputs.get(name).cloned(),
             _ => last.and_then(|s| s.inputs.clone()),
         };
         let is_built = matches!(outcome, Outcome::Built { .. });
@@ -488,6 +509,7 @@ impl Running<'_> {
             entered,
             exited,
             elapsed_ms,
+            evaluated: self.touched.get(name).copied(),
             error: error.cloned(),
         };
         let state = State {
@@ -502,6 +524,7 @@ impl Running<'_> {
             definition,
             membership_build: if is_built { Some(build) } else { kept },
             inputs,
+            store_version: self.request.snapshot.record.version,
             error: error.map(ToString::to_string),
         };
         (built, state)
@@ -509,7 +532,7 @@ impl Running<'_> {
 }
 
 /// `share` of `ms`, rounded.
-fn scaled(ms: u64, share: f64) -> u64 {
+pub(super) fn scaled(ms: u64, share: f64) -> u64 {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_precision_loss,
@@ -520,6 +543,6 @@ fn scaled(ms: u64, share: f64) -> u64 {
     own
 }
 
-fn millis(started: Instant) -> u64 {
+pub(super) fn millis(started: Instant) -> u64 {
     u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

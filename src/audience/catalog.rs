@@ -77,6 +77,8 @@ pub struct State {
     pub membership_build: Option<BuildId>,
     /// The digest of all that the membership depends on.
     pub inputs: Option<String>,
+    /// The version of the store that the build read.
+    pub store_version: u64,
     /// Why it failed or was skipped.
     pub error: Option<String>,
 }
@@ -88,7 +90,7 @@ pub struct Catalog {
 }
 
 const COLUMNS: &str = "segment, build, as_of, status, members, entered, exited, elapsed_ms, \
-                       definition, membership_build, inputs, error";
+                       definition, membership_build, inputs, error, store_version";
 
 impl Catalog {
     /// Reads it from the store behind `session`.
@@ -216,6 +218,7 @@ fn states_in(batch: &RecordBatch) -> Result<Vec<State>> {
                 membership_build: number(9, row).map(BuildId),
                 inputs: word(&inputs, row),
                 error: word(&errors, row),
+                store_version: size(12, row).unwrap_or(0),
             })
         })
         .collect()

@@ -61,6 +61,7 @@ pub async fn keep(request: &KeepRequest<'_>) -> Result<(State, Committed)> {
         definition: request.definition.to_owned(),
         membership_build: Some(build),
         inputs: Some(request.definition.to_owned()),
+        store_version: snapshot.record.version,
         error: None,
     };
     let mut change = Change::new(request.operation, request.now);
@@ -74,7 +75,7 @@ pub async fn keep(request: &KeepRequest<'_>) -> Result<(State, Committed)> {
         change.table(TableName::Memberships).added.push(file);
     }
     let schema = &snapshot.table(TableName::Builds)?.schema;
-    let rows = rows::builds(schema, std::slice::from_ref(&state), snapshot.record.version)?;
+    let rows = rows::builds(schema, std::slice::from_ref(&state))?;
     let encoded = encode::encode(schema, &[rows], FileLayout::of(TableName::Builds))?;
     let file = store.put(TableName::Builds, "", encoded).await?;
     change.table(TableName::Builds).added.push(file);

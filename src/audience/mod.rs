@@ -5,6 +5,7 @@
 //!
 //! - [`catalog`]: the last state of every segment, and its membership
 //! - [`build`]: evaluates the selected segments, in order, and commits
+//! - [`refresh`]: only the profiles that something changed for are evaluated again
 //! - [`resolve`]: the ids of a file from elsewhere become a membership
 //! - [`import`]: that membership becomes a segment, in one commit
 //! - [`history`]: what past builds made of a segment
@@ -16,6 +17,7 @@ pub mod catalog;
 pub mod history;
 pub mod import;
 pub mod keep;
+mod refresh;
 pub mod resolve;
 pub mod rows;
 

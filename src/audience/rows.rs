@@ -52,11 +52,7 @@ pub(super) fn memberships<'a>(
 }
 
 /// Rows of the table `builds`, one a state; the states must be by name.
-pub(super) fn builds(
-    schema: &SchemaRef,
-    states: &[State],
-    store_version: u64,
-) -> Result<RecordBatch> {
+pub(super) fn builds(schema: &SchemaRef, states: &[State]) -> Result<RecordBatch> {
     let words = |f: fn(&State) -> Option<&str>| -> ArrayRef {
         Arc::new(states.iter().map(f).collect::<StringArray>())
     };
@@ -78,7 +74,7 @@ pub(super) fn builds(
         words(|s| Some(&s.definition)),
         Arc::new(membership_builds),
         words(|s| s.inputs.as_deref()),
-        Arc::new(Int64Array::from(vec![store_version.cast_signed(); states.len()])),
+        counts(|s| Some(s.store_version)),
         words(|s| s.error.as_deref()),
     ];
     RecordBatch::try_new(Arc::clone(schema), columns)

@@ -13,13 +13,13 @@ use crate::query::{Limits, Session};
 
 use super::compile::Seen;
 use super::evaluate::Planned;
-use super::pass::{self, Cost, Output, RunRequest};
+use super::pass::{self, Cost, Output, RunRequest, Within};
 use super::program::{Leaf, LeafId, Program, SetExpr};
 
 /// Segments compiled together.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
-    program: Arc<Program>,
+    pub(super) program: Arc<Program>,
     sets: BTreeMap<String, Seen<SetExpr>>,
     /// The names in the order they were given: each behind those that it needs.
     order: Vec<String>,
@@ -51,23 +51,40 @@ impl Batch {
     /// This batch with segment `name` alone.
     #[must_use]
     pub fn only(&self, name: &str) -> Self {
-        let set = self.sets.get(name).cloned();
+        self.of(&BTreeSet::from([name.to_owned()]))
+    }
+
+    /// This batch with those of `names` alone.
+    #[must_use]
+    pub fn of(&self, names: &BTreeSet<String>) -> Self {
+        let sets = self.sets.iter().filter(|(name, _)| names.contains(*name));
         Self {
             program: Arc::clone(&self.program),
-            sets: set.into_iter().map(|set| (name.to_owned(), set)).collect(),
-            order: vec![name.to_owned()],
+            sets: sets.map(|(name, set)| (name.clone(), set.clone())).collect(),
+            order: self.order.iter().filter(|name| names.contains(*name)).cloned().collect(),
         }
     }
 
     /// A batch of `leaves`, each by its own name.
     #[must_use]
     pub fn of_leaves(&self, leaves: &[LeafId]) -> Self {
-        let sets = leaves.iter().map(|leaf| (leaf.to_string(), Ok(SetExpr::Leaf(*leaf))));
-        Self {
-            program: Arc::clone(&self.program),
-            sets: sets.collect(),
-            order: leaves.iter().map(ToString::to_string).collect(),
+        self.with_sets(leaves.iter().map(|leaf| (leaf.to_string(), SetExpr::Leaf(*leaf))))
+    }
+
+    /// A batch of other sets over the same leaves, by name.
+    #[must_use]
+    pub(super) fn with_sets(&self, sets: impl IntoIterator<Item = (String, SetExpr)>) -> Self {
+        let mut batch = Self { program: Arc::clone(&self.program), ..Self::default() };
+        for (name, set) in sets {
+            batch.order.push(name.clone());
+            batch.sets.insert(name, Ok(set));
         }
+        batch
+    }
+
+    /// The names of its sets, in their order.
+    pub fn names(&self) -> &[String] {
+        &self.order
     }
 
     /// The segments that have leaf `id`.
@@ -168,6 +185,20 @@ impl Batch {
         limits: Limits,
         known: BTreeMap<String, Membership>,
     ) -> Result<BatchRun> {
+        self.run_within(session, limits, known, Within::default()).await
+    }
+
+    /// Runs the passes over a part of the store; see [`Batch::run`].
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub async fn run_within(
+        &self,
+        session: &Session,
+        limits: Limits,
+        known: BTreeMap<String, Membership>,
+        within: Within<'_>,
+    ) -> Result<BatchRun> {
         let (outputs, ranked, early) = self.outputs(&known);
         let mut run = BatchRun {
             memberships: BTreeMap::new(),
@@ -187,6 +218,7 @@ impl Batch {
             outputs: Arc::clone(&outputs),
             ranked: Arc::new(ranked),
             known: Arc::new(known),
+            within,
         };
         let ran = pass::run(&request).await?;
         run.cost = ran.cost;

@@ -10,6 +10,8 @@
 //! - [`program`]: the leaves, filters and aggregates of all segments, each once
 //! - [`pass`]: a program evaluated in one scan of profiles and one of events
 //! - [`explain`]: leaves in words, and what decides one profile
+//! - [`touch`]: what can have moved a profile into a segment or out of it since an earlier build
+//! - [`refresh`]: the profiles whom a refresh has to look at again
 //! - [`batch`]: many segments planned, compiled and evaluated together
 
 pub mod batch;
@@ -20,8 +22,12 @@ pub mod graph;
 pub mod parse;
 pub mod pass;
 pub mod program;
+pub mod refresh;
+pub mod touch;
 
 pub use batch::{Batch, BatchRun};
 pub use evaluate::Planned;
 pub use graph::{Graph, Selector};
 pub use parse::Parsed;
+pub use refresh::Changes;
+pub use touch::Touch;

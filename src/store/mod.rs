@@ -13,6 +13,7 @@
 //! - [`encode`]: sorted batches to Parquet bytes with pages that a scan can skip
 //! - [`stats`]: per-file minima and maxima, in Delta's JSON
 //! - [`change`]: what a writer wants to do, and the commit of it
+//! - [`since`]: the rows that a table gained and lost since an older version
 //! - [`vacuum`]: files that no version needs any more
 //!
 //! # How a commit is atomic over several tables
@@ -36,6 +37,7 @@ pub mod models;
 pub mod record;
 pub mod runs;
 pub mod schema;
+pub mod since;
 pub mod stats;
 pub mod table;
 pub mod vacuum;
@@ -56,6 +58,7 @@ pub use encode::{Encoded, FileLayout};
 pub use location::Location;
 pub use record::Record;
 pub use runs::Run;
+pub use since::FilesSince;
 pub use stats::{ColumnStats, FileStats};
 pub use table::{DataFile, TableSnapshot};
 

@@ -153,7 +153,11 @@ fn unreadable(table: TableName, cause: &deltalake::DeltaTableError) -> Error {
 
 #[expect(deprecated, reason = "deltalake offers the tags of a file in no other way")]
 fn data_file(view: &deltalake::kernel::LogicalFileView) -> Result<DataFile> {
-    let add = view.add_action();
+    of_add(view.add_action())
+}
+
+/// The file that `add` brings.
+pub(super) fn of_add(add: Add) -> Result<DataFile> {
     if add.deletion_vector.is_some() {
         return Err(Error::data(format!("file {} has a deletion vector", add.path))
             .with_hint("Throng writes none; purge them with the tool that did"));

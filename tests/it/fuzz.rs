@@ -15,14 +15,14 @@ use throng::store::{Location, Store};
 
 use super::support::{Dice, Project};
 
-const PROFILES: u64 = 400;
+pub(super) const PROFILES: u64 = 400;
 const EVENTS: u64 = 6_000;
 /// Events that each have a time of their own.
 const PINGS: i64 = 1_500;
-const NAMES: [&str; 5] = ["view", "cart", "purchase", "refund", "visit \u{e9}t\u{e9}"];
+pub(super) const NAMES: [&str; 5] = ["view", "cart", "purchase", "refund", "visit \u{e9}t\u{e9}"];
 const CATEGORIES: [&str; 5] = ["shoes", "h\u{fc}te", "books", "", "it''s"];
 /// Times around which events lie: a leap day, two changes of the clock, ends of months and years.
-const AROUND: [i64; 6] = [
+pub(super) const AROUND: [i64; 6] = [
     1_709_164_800, // 2024-02-29
     1_711_846_800, // 2024-03-31 01:00
     1_729_990_800, // 2024-10-27 01:00
@@ -32,7 +32,7 @@ const AROUND: [i64; 6] = [
 ];
 
 /// A query's writer.
-struct Writer(Dice);
+pub(super) struct Writer(pub(super) Dice);
 
 impl Writer {
     fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
@@ -138,7 +138,7 @@ impl Writer {
         }
     }
 
-    fn set(&mut self, depth: u64) -> String {
+    pub(super) fn set(&mut self, depth: u64) -> String {
         match self.0.throw(if depth > 0 { 15 } else { 13 }) {
             pick @ 0..=6 => self.simple(pick),
             pick @ 7..=12 => self.wide(pick),
@@ -304,7 +304,7 @@ fn events(dice: &mut Dice) -> String {
     text
 }
 
-fn random_project() -> Project {
+pub(super) fn random_project() -> Project {
     let project = Project::new();
     let mut dice = Dice::new(11);
     project.write("data/people.ndjson", profiles(&mut dice));
@@ -330,7 +330,7 @@ fn session(project: &Project, threads: usize) -> Session {
 
 /// A number from the environment: `THRONG_FUZZ=5000` asks for more queries, `THRONG_SEED` for others.
 #[expect(clippy::disallowed_methods, reason = "a switch of this test, not of the program")]
-fn asked(name: &str, otherwise: u64) -> u64 {
+pub(super) fn asked(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(otherwise)
 }
 

@@ -15,6 +15,7 @@
 //! - [`bitmaps`]: the SQL functions over bitmaps and segments
 //! - [`explain`]: what a segment is made of, and why a profile is in it
 //! - [`fuzz`]: random segments, compiled and not
+//! - [`refresh`]: builds after random changes, and full builds
 //! - [`lookalike`]: who is found for a seed, what is said of it, what is refused
 //! - [`crash`]: killed writers, writers at the same time
 //! - [`golden`]: help and error texts, reviewed as diffs
@@ -32,6 +33,7 @@ mod insight;
 mod journey;
 mod lookalike;
 mod naive;
+mod refresh;
 mod segments;
 mod sets;
 mod support;

@@ -79,6 +79,15 @@ impl Project {
         std::fs::write(path, content).expect("a file");
     }
 
+    /// Another project with the same configuration, SQL files and store.
+    pub(crate) fn copy(&self) -> Self {
+        let copy = Self::empty_folder();
+        for part in ["throng.toml", "sql", "store"] {
+            copy_all(&self.path(part), &copy.path(part));
+        }
+        copy
+    }
+
     /// Writes `sql/segments/NAME.sql`.
     pub(crate) fn segment(&self, name: &str, sql: &str) {
         self.write(&format!("sql/segments/{name}.sql"), sql);
@@ -182,6 +191,18 @@ impl Run {
     #[track_caller]
     pub(crate) fn value(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {self:#?}"))
+    }
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    if !from.is_dir() {
+        std::fs::copy(from, to).expect("a copied file");
+        return;
+    }
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let name = entry.expect("an entry").file_name();
+        copy_all(&from.join(&name), &to.join(&name));
     }
 }
 

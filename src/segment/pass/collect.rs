@@ -16,7 +16,8 @@ use super::super::program::{FilterId, Leaf, LeafId, Local};
 use super::condition::{Columns, conformed};
 use super::events::Found;
 use super::leaves::LeafSets;
-use super::plan::{Shard, Work};
+use super::plan::Work;
+use super::shard::Shard;
 use super::window;
 use super::words::Words;
 
@@ -133,8 +134,7 @@ async fn ids_of(work: &Work, shard: &Shard, local: &Local, rows: &RecordBatch) -
     let columns: Vec<usize> = columns.collect::<std::result::Result<_, _>>().map_err(internal)?;
     let rows = rows.project(&columns).map_err(internal)?;
     for id in work.session.local_ids(&local.plan, rows).await? {
-        let place = id.cast_unsigned().wrapping_sub(shard.start) as usize;
-        if place < shard.span {
+        if let Some(place) = shard.place(id) {
             words.set(place);
         }
     }

@@ -12,7 +12,8 @@ use arrow::array::{
     Array, ArrayRef, AsArray as _, BooleanArray, Date32Array, ListArray, RecordBatch,
     TimestampMicrosecondArray, new_null_array,
 };
-use arrow::compute::{cast, concat, max, min};
+use arrow::buffer::{BooleanBuffer, Buffer};
+use arrow::compute::{FilterBuilder, cast, concat, max, min};
 use arrow::datatypes::{
     DataType, Date32Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
 };
@@ -76,6 +77,21 @@ impl Columns {
         let fields = batch.schema();
         let names = fields.fields().iter().map(|field| field.name().clone());
         Self::new(names.zip(batch.columns().iter().cloned()).collect(), batch.num_rows())
+    }
+
+    /// The rows of `chosen` alone.
+    pub(super) fn only(self, chosen: &Words) -> Result<Self> {
+        let rows = chosen.count();
+        if rows == self.rows {
+            return Ok(self);
+        }
+        let bits = BooleanBuffer::new(Buffer::from_vec(chosen.0.clone()), 0, self.rows);
+        let chosen = FilterBuilder::new(&BooleanArray::new(bits, None)).build();
+        let one = |(name, array): (String, ArrayRef)| match chosen.filter(&array) {
+            Ok(array) => Ok((name, array)),
+            Err(error) => Err(Error::internal(format!("column {name}: {error}"))),
+        };
+        Ok(Self::new(self.arrays.into_iter().map(one).collect::<Result<_>>()?, rows))
     }
 
     /// How many rows.

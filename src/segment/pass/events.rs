@@ -19,9 +19,10 @@ use crate::store::{ColumnRanges, DataFile, OpenFile, Run};
 use super::super::program::{AggregateId, FilterId};
 use super::collect::Collected;
 use super::condition::Columns;
-use super::plan::{Need, Shard, Work};
+use super::plan::{Need, Work};
 use super::select::{ForEvent, Special};
 use super::sequence::Moments;
+use super::shard::Shard;
 use super::state::{Rows, State, integers};
 use super::words::Words;
 
@@ -187,20 +188,30 @@ impl Pass<'_> {
                 }
             }
             let columns = Columns::new(own, rows);
-            self.feed(job, &columns, found)?;
+            match self.shard.is_chosen() {
+                true => self.feed_chosen(job, columns, found)?,
+                false => self.feed(job, &columns, found)?,
+            }
         }
         Ok(())
+    }
+
+    /// Feeds the rows of one run that have a place, where few have one.
+    fn feed_chosen(mut self, job: &Job, columns: Columns, found: &mut Found) -> Result<()> {
+        let places = places(self.shard, &columns)?;
+        let has_place = |row: usize| (places[row] as usize) < self.shard.span;
+        let chosen = Words::of_rows(places.len(), has_place);
+        if chosen.is_empty() {
+            return Ok(());
+        }
+        self.is_inside = true;
+        self.feed(job, &columns.only(&chosen)?, found)
     }
 
     /// Feeds one run to everything that wants rows of it.
     fn feed(self, job: &Job, columns: &Columns, found: &mut Found) -> Result<()> {
         let Self { work, shard, needs, is_inside } = self;
-        let ids = columns.column(tables::PROFILE_ID)?;
-        let ids = ids
-            .as_primitive_opt::<Int32Type>()
-            .ok_or_else(|| Error::data("ids of another type"))?;
-        let places: Vec<u32> =
-            ids.values().iter().map(|id| id.cast_unsigned().wrapping_sub(shard.start)).collect();
+        let places = places(shard, columns)?;
         let own = (!is_inside)
             .then(|| Words::of_rows(places.len(), |row| (places[row] as usize) < shard.span));
         let ts = columns.column(tables::TS).ok().map(|ts| integers(&ts)).transpose()?;
@@ -248,6 +259,13 @@ impl Pass<'_> {
         }
         Ok(())
     }
+}
+
+/// The place of each row's profile in `shard`: behind its span for one that has none.
+pub(super) fn places(shard: &Shard, columns: &Columns) -> Result<Vec<u32>> {
+    let ids = columns.column(tables::PROFILE_ID)?;
+    let ids = ids.as_primitive_opt::<Int32Type>();
+    Ok(shard.places(ids.ok_or_else(|| Error::data("ids of another type"))?.values()))
 }
 
 /// Which rows of a run pass which filter, each condition evaluated once.

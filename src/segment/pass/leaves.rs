@@ -14,10 +14,11 @@ use super::super::program::{
     AGGREGATE, AggregateId, FilterId, Leaf, LeafId, PROFILE, Program, Ranked, SetExpr,
 };
 use super::events::Found;
-use super::plan::{Shard, Work};
+use super::plan::Work;
 use super::profiles::Attributes;
 use super::rank::{Candidate, candidates};
 use super::sequence::each_pair;
+use super::shard::Shard;
 use super::words::Words;
 
 /// A set of a shard's profiles for each leaf, or why there is none.
@@ -158,7 +159,7 @@ impl LeafSets {
             let scope = Scope { evidence, places: &places };
             let keys = ranked.keys.iter();
             let keys = keys.map(|key| scope.values(&key.value, &mut |id| scope.gather(id)));
-            candidates(ranked, &keys.collect::<Result<Vec<_>>>()?, &places, shard.start)
+            candidates(ranked, &keys.collect::<Result<Vec<_>>>()?, &places, shard)
         };
         Some(candidates())
     }
@@ -232,7 +233,7 @@ impl Scope<'_> {
         let (Some(state), Some(group)) = (state, group) else {
             return Err(Error::internal("an aggregate was not worked out"));
         };
-        state.gather(self.places, group, shard.start)
+        state.gather(self.places, group, shard)
     }
 
     /// The value of `expression` for each place; `aggregate` gives the aggregates in it.

@@ -5,7 +5,8 @@
 //! and aggregate (more than one pass only where their states would not fit in memory). Sets are
 //! words of bits until the end, where they become parts of roaring bitmaps.
 //!
-//! - [`plan`]: what has to be done, by filter; shards and their files
+//! - [`plan`]: what has to be done, by filter
+//! - [`shard`]: the ids of a shard, their places in states, and the files with rows of them
 //! - [`events`], [`profiles`]: the two passes
 //! - [`select`]: which rows of a run pass a filter
 //! - [`condition`]: conditions and values of rows
@@ -24,8 +25,9 @@ mod leaves;
 mod plan;
 mod profiles;
 mod rank;
-mod select;
+pub(super) mod select;
 mod sequence;
+mod shard;
 mod state;
 mod window;
 mod words;
@@ -41,11 +43,13 @@ use crate::query::{Limits, Session};
 
 use super::program::{Leaf, LeafId, Program, SetExpr};
 use leaves::{Evidence, LeafSets};
-use plan::{Shard, Work};
+use plan::Work;
 use rank::Candidate;
+use shard::Shard;
 use words::Words;
 
 pub use plan::Cost;
+pub use shard::View;
 
 /// The share of the memory limit that states of aggregates may take.
 const STATES_SHARE: usize = 2;
@@ -74,6 +78,17 @@ pub struct RunRequest<'a> {
     pub ranked: Arc<Vec<LeafId>>,
     /// Segments that outputs name and that are none of them.
     pub known: Arc<BTreeMap<String, Membership>>,
+    /// What it looks at.
+    pub within: Within<'a>,
+}
+
+/// What a run looks at, where it is not everything.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Within<'a> {
+    /// These profiles only. What is worked out says nothing of others.
+    pub among: Option<&'a Membership>,
+    /// These files in place of those of the store.
+    pub files: Option<View<'a>>,
 }
 
 /// What a run worked out.
@@ -100,7 +115,9 @@ pub async fn run(request: &RunRequest<'_>) -> Result<Ran> {
     let wanted = Arc::new(wanted);
     let base = request.session.base()?;
     let work = Arc::new(Work::new(request.session, base, request.program, &wanted)?);
-    let shards = Shard::all(&base.snapshot)?;
+    let everything = View::of(&base.snapshot)?;
+    let view = request.within.files.unwrap_or(everything);
+    let shards = Shard::all(&base.snapshot, view, request.within.among)?;
     let threads = request.limits.threads.get();
     let budget = request.limits.memory_bytes / STATES_SHARE / threads;
     let tasks = shards.into_iter().map(|shard| {
@@ -215,7 +232,7 @@ impl ShardTask {
         let memberships = self
             .words(&shard, &sets)
             .into_iter()
-            .map(|(_, words)| words.map(|w| Membership::from_words(shard.start, &w.0)))
+            .map(|(_, words)| words.map(|w| shard.membership(&w)))
             .collect();
         Ok(OfShard { memberships, ranked: ranked.into_iter().collect(), passes: parts.len() })
     }
@@ -250,11 +267,7 @@ impl ShardTask {
     ) -> Result<Words> {
         match (done.get(name), self.known.get(name)) {
             (Some(words), _) => words.clone(),
-            (None, Some(membership)) => {
-                let mut words = Words::zeros(shard.span);
-                membership.fill_words(shard.start, &mut words.0);
-                Ok(words)
-            }
+            (None, Some(membership)) => Ok(shard.words(membership)),
             (None, None) => Err(Error::internal(format!("segment {name} is not known"))),
         }
     }

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::model::{TableName, tables};
 use crate::query::df::Expr;
 use crate::query::{Base, Session, scan_schema};
-use crate::store::{ColumnRanges, DataFile, Files, OpenFile, Store, StoreSnapshot};
+use crate::store::{ColumnRanges, Files, OpenFile, Store};
 
 use super::super::program::{AggregateId, EVENT, FilterId, Leaf, LeafId, PROFILE, Program};
 use super::condition::Value;
@@ -54,17 +54,6 @@ pub(super) struct Work {
     /// Rows of runs that each filter was asked of.
     filter_rows: Vec<AtomicU64>,
     profile_rows: AtomicU64,
-}
-
-/// The ids of a shard, and the files that have rows of them.
-#[derive(Debug, Clone)]
-pub(super) struct Shard {
-    /// The first id.
-    pub(super) start: u32,
-    /// How many ids there are, given out or not: a multiple of 64.
-    pub(super) span: usize,
-    pub(super) profiles: Vec<DataFile>,
-    pub(super) events: Vec<DataFile>,
 }
 
 impl Work {
@@ -298,51 +287,7 @@ fn values(leaf: &Leaf) -> Vec<&Expr> {
 /// Moments that every row which passes lies in.
 fn bounds(conditions: &[Expr]) -> TimeRange {
     let ranges = conditions.iter().filter_map(time_range);
-    ranges.fold(TimeRange::ALL, |all, one| TimeRange {
-        from: all.from.max(one.from),
-        before: all.before.min(one.before),
-    })
-}
-
-impl Shard {
-    /// The shards of `snapshot` that have ids, each with its files.
-    pub(super) fn all(snapshot: &StoreSnapshot) -> Result<Vec<Self>> {
-        let ids = u64::from(snapshot.record.next_profile_id);
-        let size = u64::from(snapshot.shard_size()?.ids());
-        let (profiles, events) =
-            (snapshot.table(TableName::Profiles)?, snapshot.table(TableName::Events)?);
-        let starts = (0..).map(|n| n * size).take_while(|start| *start < ids);
-        Ok(starts
-            .map(|start| {
-                let end = (start + size).min(ids);
-                let span = usize::try_from(end - start).unwrap_or(usize::MAX).next_multiple_of(64);
-                let own = |files: &[DataFile]| -> Vec<DataFile> {
-                    files.iter().filter(|f| overlaps(f, start, end)).cloned().collect()
-                };
-                Self {
-                    start: u32::try_from(start).unwrap_or(u32::MAX),
-                    span,
-                    profiles: own(&profiles.files),
-                    events: own(&events.files),
-                }
-            })
-            .collect())
-    }
-
-    /// Whether all rows of `file` are of this shard's profiles.
-    pub(super) fn holds(&self, file: &DataFile) -> bool {
-        let start = u64::from(self.start);
-        bounds_of(file).is_some_and(|(min, max)| min >= start && max < start + self.span as u64)
-    }
-}
-
-fn bounds_of(file: &DataFile) -> Option<(u64, u64)> {
-    let known = file.stats.columns.get(tables::PROFILE_ID)?;
-    Some((known.min.as_ref()?.as_u64()?, known.max.as_ref()?.as_u64()?))
-}
-
-fn overlaps(file: &DataFile, start: u64, end: u64) -> bool {
-    bounds_of(file).is_none_or(|(min, max)| min < end && max >= start)
+    ranges.fold(TimeRange::ALL, TimeRange::narrowed)
 }
 
 /// What a run read and how long it took.

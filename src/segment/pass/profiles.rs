@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use arrow::array::{Array, ArrayRef, AsArray as _, UInt32Array, new_null_array};
+use arrow::array::{Array, ArrayRef, UInt32Array, new_null_array};
 use arrow::compute::{concat, take};
-use arrow::datatypes::{DataType, Int32Type, SchemaRef};
+use arrow::datatypes::{DataType, SchemaRef};
 
 use crate::error::{Error, Result};
 use crate::model::{TableName, tables};
@@ -12,7 +12,8 @@ use crate::store::{ColumnRanges, OpenFile};
 
 use super::super::program::LeafId;
 use super::condition::{Columns, Value, conformed};
-use super::plan::{Shard, Work};
+use super::plan::Work;
+use super::shard::Shard;
 use super::words::Words;
 
 /// The conditions on attributes, and the columns that are kept for conditions on groups.
@@ -58,7 +59,7 @@ pub(super) async fn run(work: &Work, needs: &ProfileNeeds, shard: &Shard) -> Res
         for group in 0..open.groups() {
             let columns = read(work, &open, group, &names).await?;
             work.asked_profiles(columns.rows());
-            row_group(needs, shard, &columns, &mut found)?;
+            row_group(needs, shard, columns, &mut found)?;
         }
     }
     Ok(found)
@@ -84,14 +85,16 @@ async fn read(
 fn row_group(
     needs: &ProfileNeeds,
     shard: &Shard,
-    columns: &Columns,
+    mut columns: Columns,
     found: &mut Attributes,
 ) -> Result<()> {
-    let ids = columns.column(tables::PROFILE_ID)?;
-    let ids =
-        ids.as_primitive_opt::<Int32Type>().ok_or_else(|| Error::data("ids of another type"))?;
-    let places: Vec<u32> =
-        ids.values().iter().map(|id| id.cast_unsigned().wrapping_sub(shard.start)).collect();
+    let mut places = super::events::places(shard, &columns)?;
+    if shard.is_chosen() {
+        let chosen = Words::of_rows(places.len(), |row| (places[row] as usize) < shard.span);
+        columns = columns.only(&chosen)?;
+        places.retain(|place| (*place as usize) < shard.span);
+    }
+    let columns = &columns;
     let placed = Placed::new(places);
     placed.spread(&Words::ones(placed.places.len()), &mut found.everyone);
     for (leaf, condition) in &needs.conditions {

@@ -13,6 +13,7 @@ use crate::membership::Membership;
 use crate::model::ProfileId;
 
 use super::super::program::Ranked;
+use super::shard::Shard;
 
 /// A profile and its keys: those that compare less come first. The id is the last key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,7 +27,7 @@ pub(super) fn candidates(
     ranked: &Ranked,
     keys: &[ArrayRef],
     places: &[u32],
-    start: u32,
+    shard: &Shard,
 ) -> Result<Vec<Candidate>> {
     let failed = |e| Error::internal(format!("keys of an order: {e}"));
     let mut fields: Vec<SortField> = ranked
@@ -39,7 +40,7 @@ pub(super) fn candidates(
         })
         .collect();
     fields.push(SortField::new(DataType::UInt32));
-    let ids: UInt32Array = places.iter().map(|place| start + place).collect();
+    let ids: UInt32Array = places.iter().map(|place| shard.id(*place)).collect();
     let mut columns = keys.to_vec();
     columns.push(Arc::new(ids.clone()));
     let rows = RowConverter::new(fields)

@@ -21,17 +21,17 @@ use super::words::Words;
 
 /// Microseconds since 1970, from the first to before the second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct TimeRange {
-    pub(super) from: i64,
-    pub(super) before: i64,
+pub(in super::super) struct TimeRange {
+    pub(in super::super) from: i64,
+    pub(in super::super) before: i64,
 }
 
 impl TimeRange {
-    pub(super) const ALL: Self = Self { from: i64::MIN, before: i64::MAX };
+    pub(in super::super) const ALL: Self = Self { from: i64::MIN, before: i64::MAX };
 
-    fn narrow(&mut self, other: Self) {
-        self.from = self.from.max(other.from);
-        self.before = self.before.min(other.before);
+    /// The moments in both.
+    pub(in super::super) fn narrowed(self, other: Self) -> Self {
+        Self { from: self.from.max(other.from), before: self.before.min(other.before) }
     }
 
     /// Whether no moment of `least..=greatest` is in it.
@@ -117,7 +117,7 @@ impl Specials {
                     return Ok(None);
                 }
                 match time_range(part) {
-                    Some(range) => special.time.narrow(range),
+                    Some(range) => special.time = special.time.narrowed(range),
                     None if is_true(part) => {}
                     None => special.rest.push(self.atom_id(part)?),
                 }
@@ -191,7 +191,7 @@ fn evaluated(session: &Session, condition: &Expr, event: &str) -> Result<bool> {
 }
 
 /// The moments that `condition` lets through, where it compares `ts` with a constant.
-pub(super) fn time_range(condition: &Expr) -> Option<TimeRange> {
+pub(in super::super) fn time_range(condition: &Expr) -> Option<TimeRange> {
     let after = |us: i64| us.saturating_add(1);
     match condition {
         Expr::Between(Between { expr, negated: false, low, high }) if is_ts(expr) => {
@@ -221,7 +221,8 @@ fn is_ts(expression: &Expr) -> bool {
     matches!(expression, Expr::Column(c) if c.name == tables::TS)
 }
 
-fn moment(expression: &Expr) -> Option<i64> {
+/// The microseconds of a constant moment.
+pub(in super::super) fn moment(expression: &Expr) -> Option<i64> {
     match expression {
         Expr::Literal(ScalarValue::TimestampMicrosecond(Some(us), _), _) => Some(*us),
         _ => None,

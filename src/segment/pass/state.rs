@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 
 use super::super::program::{Aggregate, Function};
 use super::distinct::Distinct;
+use super::shard::Shard;
 use super::words::Words;
 
 /// What has been seen of each profile of a shard.
@@ -159,8 +160,8 @@ impl State {
     }
 
     /// The results of the profiles at `places`: null for those without a value, and for those that
-    /// are not in `group`. `start` is the id of place 0.
-    pub(super) fn gather(&self, places: &[u32], group: &Words, start: u32) -> Result<ArrayRef> {
+    /// are not in `group`.
+    pub(super) fn gather(&self, places: &[u32], group: &Words, shard: &Shard) -> Result<ArrayRef> {
         let is_valid = |place: u32| {
             let place = place as usize;
             group.has(place) && (self.has.0.is_empty() || self.has.has(place))
@@ -197,7 +198,7 @@ impl State {
                 Arc::new(Float64Array::new(raw.into(), nulls))
             }
             Values::Ids => {
-                let raw: Vec<i32> = places.iter().map(|p| (start + p).cast_signed()).collect();
+                let raw: Vec<i32> = places.iter().map(|p| shard.id(*p).cast_signed()).collect();
                 Arc::new(Int32Array::new(raw.into(), nulls))
             }
         };

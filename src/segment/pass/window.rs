@@ -11,7 +11,8 @@ use crate::query::df::{Column, Expr, Transformed, TransformedResult as _, TreeNo
 
 use super::super::program::{Span, WINDOW, WindowCall, Windowed};
 use super::condition::{Columns, Value};
-use super::plan::{Shard, Work};
+use super::plan::Work;
+use super::shard::Shard;
 use super::state::{from_integers, integers};
 use super::words::Words;
 
@@ -48,8 +49,7 @@ pub(super) fn profiles(
     }
     let mut found = Words::zeros(shard.span);
     passing.each(|row| {
-        let place = ids[row].cast_unsigned().wrapping_sub(shard.start) as usize;
-        if place < shard.span {
+        if let Some(place) = shard.place(ids[row]) {
             found.set(place);
         }
     });

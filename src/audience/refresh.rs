@@ -1,0 +1,221 @@
+//! Segments brought up to date: only the profiles that something changed for are evaluated, and
+//! spliced into the membership that the segment had.
+//!
+//! A segment can be refreshed where its last membership was right for an older version of the store
+//! and a moment, and all that happened since can be followed: rows of `profiles` and `events` that
+//! came or went, time bounds that moved, members of segments that it reads. What cannot be followed is
+//! evaluated in full, and the result is the same bits either way.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use crate::error::Result;
+use crate::membership::Membership;
+use crate::model::{AsOf, BuildId, Name, TableName};
+use crate::query::Session;
+use crate::segment::pass::Within;
+use crate::segment::{Batch, Changes, Planned};
+use crate::store::FilesSince;
+
+use super::build::{Outcome, Running, millis, scaled};
+use super::catalog::{State, Status};
+
+/// Where more than one in so many rows changed, or profiles are touched, everything is evaluated: that
+/// costs no more, and needs no looking for them.
+const TOUCHED_SHARE: u64 = 4;
+
+/// What segments are refreshed from: the store's version, and the moment, in microseconds.
+type Base = (u64, i64);
+
+/// A refresh that is worked out, but for its evaluation.
+struct Refresh {
+    /// The profiles that each segment is evaluated for.
+    touched: BTreeMap<String, Membership>,
+    /// The memberships that they are spliced into.
+    before: BTreeMap<String, Membership>,
+}
+
+impl Running<'_> {
+    /// Refreshes those of `todo` that can be. They are done then, and the others are not touched.
+    pub(super) async fn refresh(
+        &mut self,
+        todo: &[(String, Planned)],
+        batch: &mut Batch,
+    ) -> Result<()> {
+        let started = Instant::now();
+        let Some(Refresh { touched, mut before }) = self.followed(todo, batch).await? else {
+            return Ok(());
+        };
+        let nobody = Membership::new();
+        let all = touched.values().fold(nobody.clone(), |all, some| all.or(some));
+        // Those that nothing touched are what they were.
+        let (same, moved): (Vec<_>, Vec<_>) = touched.iter().partition(|(_, t)| t.is_empty());
+        for (name, _) in same {
+            let membership = before.remove(name).unwrap_or_default();
+            self.refreshed(name, membership.clone(), membership, (0, 0))?;
+        }
+        let names: BTreeSet<String> = moved.iter().map(|(name, _)| (*name).clone()).collect();
+        let alone = batch.of(&names);
+        let known = alone.known(&self.session);
+        let within = Within { among: Some(&all), files: None };
+        let mut run = alone.run_within(&self.session, self.request.limits, known, within).await?;
+        let ms = millis(started);
+        tracing::info!(ms, segments = touched.len(), profiles = all.len(), "refreshed");
+        for (name, touched) in moved {
+            // One that could not be evaluated for some row is left to be evaluated in full.
+            let Some(found) = run.memberships.remove(name) else { continue };
+            let before = before.remove(name).unwrap_or_default();
+            let now = before.and_not(touched).or(&found.and(touched));
+            let share = run.shares.get(name).copied().unwrap_or(0.0);
+            self.refreshed(name, before, now, (scaled(ms, share), touched.len()))?;
+        }
+        Ok(())
+    }
+
+    /// Notes the membership of a refreshed segment: `cost` is its milliseconds, and the profiles that
+    /// were evaluated.
+    fn refreshed(
+        &mut self,
+        name: &str,
+        before: Membership,
+        now: Membership,
+        (ms, touched): (u64, u64),
+    ) -> Result<()> {
+        self.touched.insert(name.to_owned(), touched);
+        if before != now {
+            self.before.insert(name.to_owned(), before);
+            return self.built(name, now, ms);
+        }
+        if self.graph.needed_by(name).next().is_some() {
+            self.session.define_segment(&Name::parse(name)?, now)?;
+        }
+        self.finished(name, Outcome::Reused, ms);
+        Ok(())
+    }
+
+    /// Whom each segment that can be refreshed has to be evaluated for.
+    async fn followed(
+        &self,
+        todo: &[(String, Planned)],
+        batch: &mut Batch,
+    ) -> Result<Option<Refresh>> {
+        let Some((base, candidates)) = self.candidates(todo) else { return Ok(None) };
+        let Some(changes) = self.changes(base.0).await? else { return Ok(None) };
+        let earlier = self.plans_before(&candidates, todo, base.1).await?;
+        let names = candidates.iter().map(String::as_str);
+        let touches = batch.touches(names, &earlier);
+        let limits = self.request.limits;
+        let found = batch.touched(&self.session, limits, &touches, &changes).await?;
+        let profiles = u64::from(self.request.snapshot.record.next_profile_id);
+        let is_few = |all: &Membership| all.len() * TOUCHED_SHARE <= profiles;
+        // In the order of needs, so that what a segment reads is decided before it.
+        let mut touched: BTreeMap<String, Membership> = BTreeMap::new();
+        for (name, _) in todo {
+            let Some(own) = found.get(name) else { continue };
+            let needs = touches[name].segments.iter().map(|need| match touched.get(need) {
+                Some(whom) => Some(whom.clone()),
+                None => self.is_settled(need, name).then(Membership::new),
+            });
+            let all = needs.into_iter().try_fold(own.clone(), |all, need| Some(all.or(&need?)));
+            // One whom a window moved over widely is no reason to evaluate the others in full.
+            let all = all.filter(is_few);
+            touched.extend(all.map(|all| (name.clone(), all)));
+        }
+        let all = touched.values().fold(Membership::new(), |all, some| all.or(some));
+        if touched.is_empty() || !is_few(&all) {
+            return Ok(None);
+        }
+        let names = touched.keys().map(String::as_str);
+        let before = self.catalog.memberships(&self.session, names).await?;
+        Ok(Some(Refresh { touched, before }))
+    }
+
+    /// The segments that can be refreshed from the same base: the one that most have.
+    fn candidates(&self, todo: &[(String, Planned)]) -> Option<(Base, Vec<String>)> {
+        if self.request.full {
+            return None;
+        }
+        let mut by_base: BTreeMap<Base, Vec<String>> = BTreeMap::new();
+        for (name, _) in todo {
+            let (Some(Ok(parsed)), Some(last)) = (self.parsed.get(name), self.catalog.get(name))
+            else {
+                continue;
+            };
+            let reads_others = parsed.tables.iter().any(|table| {
+                ![TableName::Profiles, TableName::Events].iter().any(|t| t.as_str() == *table)
+            });
+            if last.is_right() && last.definition == parsed.definition && !reads_others {
+                let base = (last.store_version, last.as_of.micros());
+                by_base.entry(base).or_default().push(name.clone());
+            }
+        }
+        by_base.into_iter().max_by_key(|(_, names)| names.len())
+    }
+
+    /// What happened to the rows since version `since` of the store, where that is known and not
+    /// much.
+    async fn changes(&self, since: u64) -> Result<Option<Changes>> {
+        let (store, snapshot) = (self.request.store, self.request.snapshot);
+        let mut changes = Changes::default();
+        for (table, into) in
+            [(TableName::Profiles, &mut changes.profiles), (TableName::Events, &mut changes.events)]
+        {
+            let Some(files) = store.files_since(snapshot, table, since).await? else {
+                return Ok(None);
+            };
+            let rows = |files: &FilesSince| {
+                files.added.iter().chain(&files.removed).map(|f| f.stats.rows).sum::<u64>()
+            };
+            // Profiles lie in one file a shard, so a file with one changed row is written anew whole.
+            let is_much = rows(&files) * TOUCHED_SHARE > snapshot.table(table)?.rows();
+            if table == TableName::Events && is_much {
+                return Ok(None);
+            }
+            *into = files;
+        }
+        Ok(Some(changes))
+    }
+
+    /// The plans of `names` for the moment `as_of`, where it is another and they read it.
+    async fn plans_before(
+        &self,
+        names: &[String],
+        todo: &[(String, Planned)],
+        as_of: i64,
+    ) -> Result<BTreeMap<String, Planned>> {
+        if as_of == self.request.as_of.micros() {
+            return Ok(BTreeMap::new());
+        }
+        let reads_time = |name: &&String| todo.iter().any(|(n, p)| n == *name && p.uses_now());
+        let moving: Vec<String> = names.iter().filter(reads_time).cloned().collect();
+        let request = self.request;
+        let as_of = AsOf::from_micros(as_of)?;
+        let session = Session::over(request.store, request.snapshot, request.limits, as_of)?;
+        for name in self.graph.levels().iter().flatten() {
+            session.declare_segment(&Name::parse(name)?)?;
+        }
+        let plans = self.plans(&session, &moving).await.into_iter();
+        Ok(plans.filter_map(|(name, plan)| Some((name, plan.ok()?))).collect())
+    }
+
+    /// Whether segment `need` is what it was when `name` was last right.
+    fn is_settled(&self, need: &str, name: &str) -> bool {
+        let is_reused = match self.outcomes.get(need) {
+            Some((Outcome::Reused, _)) => true,
+            Some(_) => false,
+            // It is not part of this build, unless it is still to be evaluated.
+            None => !self.selected.contains(need),
+        };
+        let membership: Option<BuildId> = self.catalog.get(need).and_then(|s| s.membership_build);
+        let last = self.catalog.get(name).map(|s| s.build);
+        is_reused && membership.is_some() && membership <= last
+    }
+}
+
+impl State {
+    /// Whether the membership was what the query returns, for the version of the store and the moment
+    /// that the state names.
+    fn is_right(&self) -> bool {
+        matches!(self.status, Status::Built | Status::Reused) && self.membership_build.is_some()
+    }
+}

@@ -1,0 +1,284 @@
+//! What can have moved a profile into a segment or out of it since an earlier build.
+//!
+//! A segment is compiled twice: for the moment of the earlier build and for that of this one. The two
+//! sets are laid side by side. Where they are equal, only rows that came or went can have changed a
+//! profile's answer; where they differ in a bound on the time, rows between the two bounds can, too.
+//! Everything else (the order of all profiles, a condition that reads the moment in another way) is
+//! not followed, and the segment is evaluated in full.
+
+use std::collections::BTreeSet;
+
+use crate::model::tables;
+use crate::query::df::{
+    BinaryExpr, Column, Expr, Operator, ScalarValue, Transformed, TransformedResult as _,
+    TreeNode as _, TreeNodeRecursion,
+};
+
+use super::pass::select::{TimeRange, moment, time_range};
+use super::program::{
+    AGGREGATE, AggregateId, EVENT, FilterId, Function, Leaf, LeafId, PROFILE, Program, SetExpr,
+};
+
+/// What has to be looked at to find the profiles whose answer may have changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Touch {
+    /// Among the events that came or went: those whom these rows touch.
+    pub events: SetExpr,
+    /// Among all rows: those whom the time moved over.
+    pub moved: SetExpr,
+    /// A profile is touched where its row in `profiles` came, went or changed such that one of these
+    /// is no longer what it was.
+    pub attributes: BTreeSet<LeafId>,
+    /// Whether a condition on groups reads attributes: any change of its own row may touch it.
+    pub reads_attributes: bool,
+    /// It is touched where it entered or left one of these.
+    pub segments: BTreeSet<String>,
+}
+
+/// What touches a profile of a segment that was `before`, and is `now`; nothing where that cannot be
+/// told.
+pub fn touch(program: &mut Program, before: &SetExpr, now: &SetExpr) -> Option<Touch> {
+    let mut pairs = Pairs { program, found: Found::default() };
+    pairs.sets(before, now)?;
+    let Found { rows, moved, attributes, flipped, reads_attributes, segments } = pairs.found;
+    let mut passing = |filters: BTreeSet<FilterId>| {
+        let leaf = |filter| SetExpr::Leaf(program.leaf(Leaf::Events(filter)));
+        SetExpr::any(filters.into_iter().map(leaf).collect::<Vec<_>>())
+    };
+    let (events, moved) = (passing(rows), passing(moved));
+    let one_of = |(a, b): (LeafId, LeafId)| {
+        let both = SetExpr::all([SetExpr::Leaf(a), SetExpr::Leaf(b)]);
+        let any = SetExpr::any([SetExpr::Leaf(a), SetExpr::Leaf(b)]);
+        SetExpr::all([any, both.negated()])
+    };
+    let moved = SetExpr::any(flipped.into_iter().map(one_of).chain([moved]));
+    Some(Touch { events, moved, attributes, reads_attributes, segments })
+}
+
+struct Pairs<'a> {
+    program: &'a mut Program,
+    found: Found,
+}
+
+#[derive(Default)]
+struct Found {
+    /// Rows that come and go touch a profile where they pass any of these.
+    rows: BTreeSet<FilterId>,
+    /// Rows that are there touch it where they pass any of these.
+    moved: BTreeSet<FilterId>,
+    attributes: BTreeSet<LeafId>,
+    /// A profile is touched where exactly one of the two is true of it.
+    flipped: BTreeSet<(LeafId, LeafId)>,
+    reads_attributes: bool,
+    segments: BTreeSet<String>,
+}
+
+/// Each step gives nothing where the two differ in a way that is not followed.
+impl Pairs<'_> {
+    fn sets(&mut self, before: &SetExpr, now: &SetExpr) -> Option<()> {
+        match (before, now) {
+            (SetExpr::Nothing, SetExpr::Nothing) => Some(()),
+            (SetExpr::Leaf(before), SetExpr::Leaf(now)) => self.leaves(*before, *now),
+            (SetExpr::Segment(before), SetExpr::Segment(now)) if before == now => {
+                self.found.segments.insert(now.clone());
+                Some(())
+            }
+            (SetExpr::And(before), SetExpr::And(now)) | (SetExpr::Or(before), SetExpr::Or(now)) => {
+                same_number(before, now)?;
+                before.iter().zip(now).try_for_each(|(before, now)| self.sets(before, now))
+            }
+            (SetExpr::Not(before), SetExpr::Not(now)) => self.sets(before, now),
+            _ => None,
+        }
+    }
+
+    fn leaves(&mut self, before: LeafId, now: LeafId) -> Option<()> {
+        let (one, other) =
+            (self.program.leaves[before.0].clone(), self.program.leaves[now.0].clone());
+        match (one, other) {
+            (Leaf::Attribute(_), Leaf::Attribute(_)) => {
+                self.found.attributes.insert(now);
+                if before != now {
+                    self.found.flipped.insert((before, now));
+                }
+                Some(())
+            }
+            (Leaf::Events(before), Leaf::Events(now)) => self.filters(before, now),
+            (
+                Leaf::Groups { condition: before, among: among_before },
+                Leaf::Groups { condition: now, among: among_now },
+            ) => {
+                match (among_before, among_now) {
+                    (None, None) => {}
+                    (Some(before), Some(now)) => self.filters(before, now)?,
+                    _ => return None,
+                }
+                self.conditions(&before, &now)
+            }
+            (
+                Leaf::Sequence { first: first_before, then: then_before, from_us: a, to_us: b },
+                Leaf::Sequence { first, then, from_us, to_us },
+            ) if (a, b) == (from_us, to_us) => {
+                self.filters(first_before, first)?;
+                self.filters(then_before, then)
+            }
+            (Leaf::Windowed(before), Leaf::Windowed(now))
+                if (&before.windows, &before.conditions) == (&now.windows, &now.conditions) =>
+            {
+                self.filters(before.rows, now.rows)
+            }
+            (Leaf::Local(before), Leaf::Local(now))
+                if (&before.columns, &before.plan) == (&now.columns, &now.plan) =>
+            {
+                self.filters(before.rows, now.rows)
+            }
+            _ => None,
+        }
+    }
+
+    /// Rows that pass exactly one of the two lie between their bounds on the time.
+    fn filters(&mut self, before: FilterId, now: FilterId) -> Option<()> {
+        self.found.rows.extend([before, now]);
+        if before == now {
+            return Some(());
+        }
+        let all = |id: FilterId| self.program.filters[id.0].0.clone();
+        let (old, new) = (all(before), all(now));
+        let common: Vec<Expr> = old.iter().filter(|c| new.contains(c)).cloned().collect();
+        let bounds = |own: &[Expr]| {
+            let rest = own.iter().filter(|c| !common.contains(c));
+            rest.map(time_range).try_fold(TimeRange::ALL, |all, range| Some(all.narrowed(range?)))
+        };
+        let (old, new) = (bounds(&old)?, bounds(&new)?);
+        self.moved(&common, old.from, new.from);
+        self.moved(&common, old.before, new.before);
+        Some(())
+    }
+
+    /// Notes the rows that pass `conditions` and lie between two moments.
+    fn moved(&mut self, conditions: &[Expr], one: i64, other: i64) {
+        if one == other {
+            return;
+        }
+        let mut conditions = conditions.to_vec();
+        conditions.push(ts().gt_eq(microseconds(one.min(other))));
+        conditions.push(ts().lt(microseconds(one.max(other))));
+        let filter = self.program.filter(conditions);
+        self.found.moved.insert(filter);
+    }
+
+    fn conditions(&mut self, before: &Expr, now: &Expr) -> Option<()> {
+        let (old, new) = (named(before), named(now));
+        if old.len() == new.len() && renamed(before, &old, &new)? == *now {
+            self.found.reads_attributes |= now
+                .column_refs()
+                .iter()
+                .any(|c| c.relation.as_ref().is_some_and(|r| r.table() == PROFILE));
+            return old.iter().zip(&new).try_for_each(|(old, new)| self.aggregates(*old, *new));
+        }
+        match (before, now) {
+            (Expr::Not(before), Expr::Not(now)) => self.conditions(before, now),
+            (Expr::BinaryExpr(before), Expr::BinaryExpr(now)) if before.op == now.op => {
+                if matches!(now.op, Operator::And | Operator::Or) {
+                    self.conditions(&before.left, &now.left)?;
+                    return self.conditions(&before.right, &now.right);
+                }
+                self.extremes(before, now)
+            }
+            _ => None,
+        }
+    }
+
+    /// The first or last time, compared with a moment that moved: one who is on the other side of it
+    /// now has a row in between.
+    fn extremes(&mut self, before: &BinaryExpr, now: &BinaryExpr) -> Option<()> {
+        use Operator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
+        if !matches!(now.op, Lt | LtEq | Gt | GtEq | Eq | NotEq) {
+            return None;
+        }
+        let sides = |of: &BinaryExpr| match (aggregate(&of.left), aggregate(&of.right)) {
+            (Some(id), None) => Some((id, moment(&of.right)?, true)),
+            (None, Some(id)) => Some((id, moment(&of.left)?, false)),
+            _ => None,
+        };
+        let ((old, was, on_left), (new, is, still_left)) = (sides(before)?, sides(now)?);
+        let of = self.program.aggregates[new.0].clone();
+        let is_time = of.argument.as_ref().is_some_and(|a| *a == ts());
+        if on_left != still_left
+            || !matches!(of.function, Function::Min | Function::Max)
+            || !is_time
+        {
+            return None;
+        }
+        self.aggregates(old, new)?;
+        let conditions = self.program.filters[of.rows.0].0.clone();
+        self.moved(&conditions, was.min(is), was.max(is).saturating_add(1));
+        Some(())
+    }
+
+    fn aggregates(&mut self, before: AggregateId, now: AggregateId) -> Option<()> {
+        let old = self.program.aggregates[before.0].clone();
+        let new = self.program.aggregates[now.0].clone();
+        if (old.function, &old.argument) != (new.function, &new.argument) {
+            return None;
+        }
+        self.filters(old.group, new.group)?;
+        self.filters(old.rows, new.rows)
+    }
+}
+
+fn same_number<T>(before: &[T], now: &[T]) -> Option<()> {
+    (before.len() == now.len()).then_some(())
+}
+
+fn ts() -> Expr {
+    Expr::Column(Column::new(Some(EVENT), tables::TS))
+}
+
+fn microseconds(us: i64) -> Expr {
+    Expr::Literal(ScalarValue::TimestampMicrosecond(Some(us), Some("UTC".into())), None)
+}
+
+fn aggregate(expression: &Expr) -> Option<AggregateId> {
+    match expression {
+        Expr::Column(column) => aggregate_of(column),
+        _ => None,
+    }
+}
+
+fn aggregate_of(column: &Column) -> Option<AggregateId> {
+    let relation = column.relation.as_ref()?;
+    (relation.table() == AGGREGATE).then(|| column.name.parse().ok().map(AggregateId))?
+}
+
+/// The aggregates that `condition` names, in the order of reading.
+fn named(condition: &Expr) -> Vec<AggregateId> {
+    let mut found = Vec::new();
+    let walked = condition.apply(|e| {
+        found.extend(aggregate(e));
+        Ok(TreeNodeRecursion::Continue)
+    });
+    // The closure never fails.
+    drop(walked);
+    found
+}
+
+/// `condition` with the aggregates of `now` in place of those of `before`, one for one in the order in
+/// which they are named.
+fn renamed(condition: &Expr, before: &[AggregateId], now: &[AggregateId]) -> Option<Expr> {
+    if before == now {
+        return Some(condition.clone());
+    }
+    let renamed = condition.clone().transform_up(|e| {
+        let Expr::Column(column) = &e else { return Ok(Transformed::no(e)) };
+        let place = aggregate_of(column).and_then(|id| before.iter().position(|b| *b == id));
+        Ok(match place {
+            Some(place) => Transformed::yes(Expr::Column(Column::new(
+                Some(AGGREGATE),
+                now[place].0.to_string(),
+            ))),
+            None => Transformed::no(e),
+        })
+    });
+    renamed.data().ok()
+}

@@ -1,0 +1,224 @@
+//! Builds after something changed: what a refresh makes of random changes against what a full build
+//! makes of them.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+use throng::model::{AsOf, TableName};
+use throng::store::{Change, Committed, Location, Store};
+
+use super::fuzz::{self, AROUND, NAMES, PROFILES, Writer};
+use super::support::{Dice, Project, segment_of};
+
+const SEGMENTS: usize = 40;
+
+/// What analysts write most, and what a random writer hardly hits: windows that move over everybody,
+/// segments of segments, silence.
+const USUAL: [(&str, &str); 7] = [
+    (
+        "lately",
+        "SELECT profile_id FROM events WHERE ts >= now() - INTERVAL '30 days' \
+         GROUP BY profile_id HAVING count(*) >= 3",
+    ),
+    (
+        "lapsed",
+        "SELECT profile_id FROM events WHERE event = 'view' GROUP BY profile_id \
+         HAVING max(ts) < now() - INTERVAL '20 days'",
+    ),
+    (
+        "quiet",
+        "SELECT profile_id FROM profiles WHERE plan = 'plus' AND profile_id NOT IN \
+         (SELECT profile_id FROM events WHERE ts >= now() - INTERVAL '15 days')",
+    ),
+    (
+        "young",
+        "SELECT profile_id FROM profiles WHERE born > CAST(now() AS DATE) - INTERVAL '9000 days'",
+    ),
+    (
+        "value",
+        "SELECT e.profile_id FROM events e JOIN profiles p ON e.profile_id = p.profile_id \
+         GROUP BY e.profile_id, p.ltv HAVING sum(e.amount) > p.ltv",
+    ),
+    (
+        "both",
+        "SELECT profile_id FROM segments.lately INTERSECT SELECT profile_id FROM segments.young",
+    ),
+    (
+        "rest",
+        "SELECT profile_id FROM profiles EXCEPT SELECT profile_id FROM segments.both \
+         EXCEPT SELECT profile_id FROM segments.lapsed",
+    ),
+];
+
+/// Something that happens between two builds.
+struct Happening<'a> {
+    project: &'a Project,
+    dice: &'a mut Dice,
+    round: u64,
+}
+
+impl Happening<'_> {
+    /// One thing; in words, for whoever reads a failure.
+    fn one(&mut self) -> String {
+        match self.dice.throw(9) {
+            0..=3 => self.events(),
+            4 => self.changed_profiles(),
+            5 => self.new_profiles(),
+            6 => {
+                self.project.ok(&["optimize"]);
+                "optimize".to_owned()
+            }
+            7 => tokio::task::block_in_place(|| {
+                tokio::runtime::Handle::current().block_on(lose_events(self.project, self.dice))
+            }),
+            _ => "nothing".to_owned(),
+        }
+    }
+
+    fn events(&mut self) -> String {
+        let mut text = String::from("user_id,ts,event,amount,quantity,category\n");
+        let rows = 1 + self.dice.throw(12);
+        for _ in 0..rows {
+            let days = i64::try_from(self.dice.throw(90)).expect("small");
+            // Late ones among the new.
+            let end = if self.dice.throw(2) == 0 { 1_744_243_200 } else { AROUND[1] };
+            let at = chrono::DateTime::from_timestamp(end - days * 40_000, 0).expect("a time");
+            let at = at.format("%Y-%m-%dT%H:%M:%SZ");
+            let (user, name) = (self.dice.throw(PROFILES), self.dice.pick(&NAMES));
+            writeln!(text, "{user},{at},{name},{}.5,2,shoes", self.dice.throw(90))
+                .expect("text grows");
+        }
+        let file = format!("data/more-{}.csv", self.round);
+        self.project.write(&file, text);
+        self.project.ok(&["ingest", "events", &file, "--key", "user_id"]);
+        format!("{rows} events")
+    }
+
+    fn changed_profiles(&mut self) -> String {
+        let mut text = String::new();
+        for _ in 0..5 {
+            let (user, ltv) = (self.dice.throw(PROFILES), self.dice.throw(300));
+            let plan = self.dice.pick(&["free", "plus"]);
+            writeln!(text, "{{\"user_id\":{user},\"plan\":\"{plan}\",\"ltv\":{ltv}.25}}")
+                .expect("text grows");
+        }
+        self.people(&text, "changed")
+    }
+
+    fn new_profiles(&mut self) -> String {
+        let mut text = String::new();
+        for n in 0..3 {
+            let user = 10_000 + self.round * 10 + n;
+            writeln!(
+                text,
+                "{{\"user_id\":{user},\"country\":\"DE\",\"plan\":\"plus\",\"ltv\":9.5}}"
+            )
+            .expect("text grows");
+        }
+        self.people(&text, "new")
+    }
+
+    fn people(&self, text: &str, kind: &str) -> String {
+        let file = format!("data/{kind}-{}.ndjson", self.round);
+        self.project.write(&file, text);
+        self.project.ok(&["ingest", "profiles", &file, "--key", "user_id"]);
+        format!("{kind} profiles")
+    }
+}
+
+/// Takes one of the smaller files of events away, as an erasure would.
+async fn lose_events(project: &Project, dice: &mut Dice) -> String {
+    let location = Location::parse("store", project.root(), &[]).expect("a place");
+    let store = Store::open(location).await.expect("a store");
+    let snapshot = store.snapshot().await.expect("a version");
+    let mut files = snapshot.table(TableName::Events).expect("events").files.clone();
+    files.retain(|file| file.stats.rows < 300);
+    if files.is_empty() {
+        return "nothing to lose".to_owned();
+    }
+    let lost = files[usize::try_from(dice.throw(files.len() as u64)).expect("few")].clone();
+    let rows = lost.stats.rows;
+    let mut change = Change::new("test", AsOf::parse("2025-04-10").expect("a time"));
+    change.table(TableName::Events).removed.push(lost);
+    let committed = store.commit(&snapshot, change).await.expect("a commit");
+    assert!(matches!(committed, Committed::Done(_)));
+    format!("{rows} events lost")
+}
+
+/// Every segment of the build that `project` just made, held against a full build in a copy.
+fn check(project: &Project, as_of: &str, story: &[String]) {
+    let copy = project.copy();
+    let full = copy.json(&["build", "--full", "--as-of", as_of]);
+    for segment in full["segments"].as_array().expect("segments") {
+        let moved = (&segment["entered"], &segment["exited"]);
+        assert_eq!(
+            moved,
+            (&Value::from(0), &Value::from(0)),
+            "{}: {} after {story:?}",
+            segment["name"],
+            project
+                .read(&format!("sql/segments/{}.sql", segment["name"].as_str().expect("a name")))
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refresh_is_what_a_full_build_is() {
+    let project = fuzz::random_project();
+    let mut writer = Writer(Dice::new(fuzz::asked("THRONG_SEED", 5) + 70));
+    for n in 0..SEGMENTS {
+        project.segment(&format!("s{n}"), &writer.set(1));
+    }
+    for (name, sql) in USUAL {
+        project.segment(name, sql);
+    }
+    let mut minutes = 0;
+    let (mut refreshed, mut moved, mut story) = (0, 0, Vec::new());
+    let as_of = |minutes: i64| {
+        let at = chrono::DateTime::from_timestamp(1_744_243_200 + minutes * 60, 0).expect("a time");
+        at.format("%Y-%m-%dT%H:%M:%SZ").to_string()
+    };
+    project.json(&["build", "--as-of", &as_of(minutes)]);
+    for round in 0..fuzz::asked("THRONG_ROUNDS", 24) {
+        let mut happening = Happening { project: &project, dice: &mut writer.0, round };
+        story.push(happening.one());
+        // Time mostly passes, by minutes or days; sometimes it stands still or runs back.
+        minutes += [0, 0, 7, 90, 1_441, -60, 45_000][writer.0.throw(7) as usize];
+        story.push(as_of(minutes));
+        let report = project.json(&["build", "--as-of", &as_of(minutes)]);
+        for segment in report["segments"].as_array().expect("segments") {
+            assert!(segment["error"].is_null(), "{segment}");
+            refreshed += usize::from(segment["evaluated"].is_u64());
+            let is_moved = segment["entered"] != 0 || segment["exited"] != 0;
+            moved += usize::from(segment["evaluated"].is_u64() && is_moved);
+        }
+        check(&project, &as_of(minutes), &story);
+    }
+    eprintln!("{refreshed} refreshed, {moved} of them changed");
+    assert!(refreshed > 200 && moved > 20, "{refreshed} refreshed, {moved} of them changed");
+}
+
+#[test]
+fn time_alone_moves_members_out() {
+    let project = Project::with_shop();
+    project.segment(
+        "month",
+        "SELECT profile_id FROM events WHERE event = 'view' AND ts >= now() - INTERVAL '30 days'",
+    );
+    project.segment("month_readers", "SELECT profile_id FROM segments.month");
+    // Enough others, that two of them are few.
+    let many: String = (0..40).fold("user_id\n".to_owned(), |text, n| text + &format!("x{n}\n"));
+    project.write("data/many.csv", many);
+    project.ok(&["ingest", "profiles", "data/many.csv", "--key", "user_id"]);
+    project.ok(&["build", "--as-of", "2026-11-01"]);
+    let report = project.json(&["build", "--as-of", "2026-11-29T12:00:00Z"]);
+    let month = segment_of(&report, "month");
+    assert_eq!((&month["exited"], &month["members"]), (&1.into(), &1.into()), "{report:#}");
+    assert!(month["evaluated"].as_u64().is_some_and(|n| n <= 2), "{report:#}");
+    assert_eq!(segment_of(&report, "month_readers")["exited"], 1, "{report:#}");
+    // A changed definition is evaluated in full, and what reads it, too.
+    project.segment("month", "SELECT profile_id FROM events WHERE event = 'purchase'");
+    let report = project.json(&["build", "--as-of", "2026-11-29T12:00:00Z"]);
+    assert!(segment_of(&report, "month")["evaluated"].is_null(), "{report:#}");
+    assert_eq!(segment_of(&report, "month_readers")["entered"], 2, "{report:#}");
+}
