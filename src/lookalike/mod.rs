@@ -57,6 +57,7 @@ mod run;
 mod size;
 mod sources;
 mod sparse;
+mod standing;
 mod top;
 mod tree;
 mod work;
@@ -72,3 +73,4 @@ pub use run::{
 };
 pub use size::Size;
 pub use sources::{seed_columns, sensitive};
+pub use standing::{Lock, Standing};

@@ -97,7 +97,8 @@ pub(super) fn work(work: Work) -> Result<Found> {
             "{seeds} seeds are few: expect the lift to differ from what is told here, and see its bands"
         ));
     }
-    let size = request.size.members(candidates, &ready.held)?;
+    let from = |least: f64| place.count_from(&ready, least);
+    let size = request.size.members(candidates, &ready.held, from)?;
     let selection = Selection { scores: &ready.scores, roles: &roles, layout: &layout, size };
     let (chosen, fairness) = select(&selection, sensitive, &request)?;
     watch.stage("select");
@@ -315,6 +316,7 @@ impl Place<'_> {
             negatives: self.request.negatives.iter().map(|(name, _)| name.clone()).collect(),
             sample_rows: sample_rows as u64,
             weights: Vec::new(),
+            standing: None,
         };
         let steps = held.steps();
         let model = Model::new(lineage, metrics, encoder, projection, folds, blend, curve, steps);
@@ -368,6 +370,14 @@ impl Place<'_> {
             lift: Lifts { at_1: one.value, at_5: five.value, at_10: ten.value },
             lift_bands: LiftBands { at_1: one, at_5: five, at_10: ten },
         }
+    }
+
+    /// The candidates whose score is at least `least`.
+    fn count_from(&self, ready: &Ready, least: f64) -> u64 {
+        let enough = |(score, role): (&f32, &Role)| {
+            *role == Role::Candidate && ready.model.curve.share(*score) >= least
+        };
+        ready.scores.par_iter().zip(self.roles).filter(|pair| enough(*pair)).count() as u64
     }
 
     fn audience(&self, chosen: &[u32]) -> Membership {

@@ -17,10 +17,12 @@
 //! - [`fuzz`]: random segments, compiled and not
 //! - [`refresh`]: builds after random changes, and full builds
 //! - [`lookalike`]: who is found for a seed, what is said of it, what is refused
+//! - [`audiences`]: audiences of look-alikes, built again in their place
 //! - [`crash`]: killed writers, writers at the same time
 //! - [`golden`]: help and error texts, reviewed as diffs
 //! - [`support`]: a project, and running the binary in it
 
+mod audiences;
 mod bad_input;
 mod bitmaps;
 mod crash;
