@@ -245,7 +245,7 @@ fn reach(out: &mut String, reach: &[ReachAt]) {
     let _infallible = write!(out, "\n{}", render(&shown));
 }
 
-fn why(out: &mut String, explanation: &Explanation) {
+pub(super) fn why(out: &mut String, explanation: &Explanation) {
     let _infallible = writeln!(
         out,
         "\nProfile {} ({}): score {:.4}, lift {:.1}, {} the audience",

@@ -15,6 +15,7 @@ use crate::model::{AsOf, Name, ProfileId};
 use crate::query::Session;
 use crate::store::{Committed, Store, StoreSnapshot};
 
+use super::explain::{Why, find};
 use super::look::{Leaf, Listing, Shown};
 use super::open::Engine;
 use super::scores;
@@ -372,6 +373,46 @@ impl Engine {
         }))
     }
 
+    /// Why a profile has its score, where `name` is an audience of look-alikes: by the model that the
+    /// audience has, and the data as they are.
+    pub(super) async fn why_alike(
+        &self,
+        name: &str,
+        user: &str,
+        as_of: Option<AsOf>,
+    ) -> Result<Option<Why>> {
+        let (store, snapshot) = self.opened().await?;
+        let session = Session::over(&store, &snapshot, self.limits, self.now)?;
+        let catalog = Catalog::load(&session).await?;
+        let Some(state) = self.lookalikes(&catalog).find(|s| s.segment == name) else {
+            return Ok(None);
+        };
+        let model = self.model_of(state).await?.map(Box::new);
+        let Some(model) = model else {
+            return Err(Error::data(format!("the model of {name} is not in the store any more"))
+                .with_hint("throng lookalike SEED --as NAME makes it anew"));
+        };
+        let as_of = as_of.unwrap_or(state.as_of);
+        let session = Session::over(&store, &snapshot, self.limits, as_of)?;
+        let options = match &model.lineage.standing {
+            Some(standing) => LookalikeOptions::again(standing),
+            None => LookalikeOptions::new(model.lineage.seed.as_str()),
+        };
+        let profile = find(&session, user).await?;
+        let mut request = self.request(&options, Some(model), &session, &snapshot, as_of).await?;
+        request.explain = Some(profile);
+        let explanation = run(&session, request).await?.explanation;
+        let member = self.members(&catalog, &session, name).await?.contains(profile);
+        Ok(Some(Why {
+            name: name.to_owned(),
+            profile_id: profile.get(),
+            member,
+            set: None,
+            leaves: Vec::new(),
+            lookalike: explanation.map(|explanation| Explanation { member, ..explanation }),
+        }))
+    }
+
     /// The model that an audience was found with, if it is still there.
     pub(super) async fn model_of(&self, state: &State) -> Result<Option<Model>> {
         let digest = state.definition.strip_prefix(DEFINITION).unwrap_or_default();
@@ -396,6 +437,12 @@ fn listing(state: &State, model: Option<&Model>) -> Listing {
         tags: Vec::new(),
         description: model.map_or_else(|| "Look-alikes".to_owned(), described),
     }
+}
+
+/// The digests of the models that audiences have now.
+pub(super) fn models_used(catalog: &Catalog) -> std::collections::BTreeSet<String> {
+    let digests = catalog.iter().filter_map(|state| state.definition.strip_prefix(DEFINITION));
+    digests.map(str::to_owned).collect()
 }
 
 /// Whether a state is that of a look-alike's audience.

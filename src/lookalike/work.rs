@@ -6,7 +6,7 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result, nearest};
-use crate::membership::Membership;
+use crate::membership::{Mask, Membership};
 use crate::model::ProfileId;
 
 use super::encode::{Encoded, Encoder};
@@ -381,10 +381,14 @@ impl Place<'_> {
     }
 
     fn audience(&self, chosen: &[u32]) -> Membership {
-        let id = |row: u32| ProfileId::new(self.layout.ids[row as usize]);
-        let mut ids: Vec<ProfileId> = chosen.iter().filter_map(|&row| id(row)).collect();
-        ids.sort_unstable();
-        let audience = Membership::from_sorted(ids).unwrap_or_default();
+        let mut mask = Mask::new();
+        for &row in chosen {
+            // Every row is a profile's, so every id is one.
+            if let Some(id) = ProfileId::new(self.layout.ids[row as usize]) {
+                mask.insert(id);
+            }
+        }
+        let audience = mask.to_membership();
         if self.request.include_seed { audience.or(&self.request.members) } else { audience }
     }
 

@@ -93,6 +93,18 @@ fn a_score_lock_lets_the_size_move() {
     assert_eq!(line(&build, "scored")["exited"], 0, "{build:#}");
     assert!(line(&build, "scored")["entered"].as_u64().is_some_and(|n| n > 100), "{build:#}");
     assert!(!model.is_null());
+    // The scores are a table: one row a candidate, of the last build only.
+    let rows = "SELECT count(*) FROM scores WHERE lookalike = 'scored'";
+    let candidates = project.number("SELECT count(*) FROM profiles")
+        - project.number("SELECT count(*) FROM segments.buyers");
+    assert_eq!(project.number(rows), candidates);
+    let lowest = "SELECT count(*) FROM scores WHERE score >= (SELECT min(score) FROM scores JOIN segments.scored USING (profile_id))";
+    assert_eq!(project.number(lowest), members(&project, "scored"));
+    // And one of them is explained.
+    let why = project.json(&["why", "scored", "--user", "n2"]);
+    assert_eq!(why["member"], true, "{why:#}");
+    assert!(why["lookalike"]["score"].as_f64().is_some_and(|s| s > 0.9), "{why:#}");
+    assert!(why["lookalike"]["contributions"].as_array().is_some_and(|c| c.len() > 1));
 }
 
 #[test]
