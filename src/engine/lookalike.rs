@@ -127,6 +127,13 @@ impl LookalikeOptions {
     }
 }
 
+/// What a look-alike is found from: one version of the store, at one moment.
+pub(super) struct At<'a> {
+    pub(super) session: &'a Session,
+    pub(super) snapshot: &'a StoreSnapshot,
+    pub(super) as_of: AsOf,
+}
+
 /// Where an audience is kept.
 pub(super) struct Place<'a> {
     pub(super) store: &'a Store,
@@ -160,7 +167,9 @@ impl Engine {
         let (store, snapshot) = self.opened().await?;
         let session = Session::over(&store, &snapshot, self.limits, as_of)?;
         let model = options.model.as_deref().map(Model::read).transpose()?.map(Box::new);
-        let request = self.request(options, model, &session, &snapshot, as_of).await?;
+        let request = self
+            .request(options, model, &At { session: &session, snapshot: &snapshot, as_of })
+            .await?;
         let mut found = run(&session, request).await?;
         let mut files = Vec::new();
         if let Some(path) = &options.save_model {
@@ -211,10 +220,9 @@ impl Engine {
         &self,
         options: &LookalikeOptions,
         model: Option<Box<Model>>,
-        session: &Session,
-        snapshot: &StoreSnapshot,
-        as_of: AsOf,
+        at: &At<'_>,
     ) -> Result<Request> {
+        let At { session, snapshot, as_of } = *at;
         let catalog = Catalog::load(session).await?;
         let queries = Queries::choose(session, &self.project.features, &options.features).await?;
         let mut wanted = options.sensitive.clone();
@@ -399,7 +407,9 @@ impl Engine {
             None => LookalikeOptions::new(model.lineage.seed.as_str()),
         };
         let profile = find(&session, user).await?;
-        let mut request = self.request(&options, Some(model), &session, &snapshot, as_of).await?;
+        let mut request = self
+            .request(&options, Some(model), &At { session: &session, snapshot: &snapshot, as_of })
+            .await?;
         request.explain = Some(profile);
         let explanation = run(&session, request).await?.explanation;
         let member = self.members(&catalog, &session, name).await?.contains(profile);

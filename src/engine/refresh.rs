@@ -18,7 +18,7 @@ use crate::segment::{Graph, Parsed, Selector};
 use crate::store::StoreSnapshot;
 
 use super::build::BuildOptions;
-use super::lookalike::{LookalikeOptions, Place};
+use super::lookalike::{At, LookalikeOptions, Place};
 use super::open::Engine;
 
 /// An audience that can be found again.
@@ -76,8 +76,10 @@ impl Pending {
     }
 }
 
-/// What a whole build did so far.
-struct Done {
+/// A whole build on its way: what it is asked for, and what it did so far.
+struct Course {
+    as_of: AsOf,
+    full: bool,
     build: BuildId,
     segments: Vec<BuiltSegment>,
 }
@@ -101,18 +103,19 @@ impl Engine {
         }
         let mut pending = self.pending(audiences, &options.selectors)?;
         let last = self.opened().await?.1.record.last_build;
-        let mut done = Done { build: BuildId(last), segments: Vec::new() };
+        let mut course =
+            Course { as_of, full: options.full, build: BuildId(last), segments: Vec::new() };
         loop {
             let ready = pending.ready_segments();
             let more = !ready.is_empty();
-            self.add_segments(ready, as_of, options.full, on_done, &mut done).await?;
+            self.add_segments(ready, on_done, &mut course).await?;
             let audiences = pending.ready_audiences();
             if audiences.is_empty() && !more {
                 break;
             }
             for (name, audience) in audiences {
-                let built = self.refresh(&name, &audience, as_of, options.full, &mut done).await?;
-                done.segments.push(built);
+                let built = self.refresh(&name, &audience, &mut course).await;
+                course.segments.push(built);
             }
         }
         // What is left needs itself, through an audience.
@@ -123,12 +126,12 @@ impl Engine {
                 needs.join(" and ")
             ))
             .with_hint("let the seed not read its own look-alikes");
-            done.segments.push(failed(&name, &audience.state, error));
+            course.segments.push(failed(&name, &audience.state, error));
         }
         let left = std::mem::take(&mut pending.segments);
-        self.add_segments(left, as_of, options.full, on_done, &mut done).await?;
-        done.segments.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Build { build: done.build, as_of, segments: done.segments })
+        self.add_segments(left, on_done, &mut course).await?;
+        course.segments.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Build { build: course.build, as_of, segments: course.segments })
     }
 
     async fn build_segments(
@@ -154,22 +157,19 @@ impl Engine {
         .await
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the build's own")]
     async fn add_segments(
         &self,
         names: BTreeSet<String>,
-        as_of: AsOf,
-        full: bool,
         on_done: &(dyn Fn(usize, usize, &str) + Sync),
-        done: &mut Done,
+        course: &mut Course,
     ) -> Result<()> {
         if names.is_empty() {
             return Ok(());
         }
         let names: Vec<String> = names.into_iter().collect();
-        let built = self.build_segments(&names, as_of, full, on_done).await?;
-        done.build = built.build;
-        done.segments.extend(built.segments);
+        let built = self.build_segments(&names, course.as_of, course.full, on_done).await?;
+        course.build = built.build;
+        course.segments.extend(built.segments);
         Ok(())
     }
 
@@ -224,7 +224,8 @@ impl Engine {
         let broken: Vec<String> = broken.collect();
         let graph = Graph::new(parsed.iter().flatten(), broken);
         if selectors.is_empty() {
-            return Ok(Pending { segments: graph.select(&[])?, graph, audiences });
+            let segments = graph.select(&[])?;
+            return Ok(Pending { graph, segments, audiences });
         }
         let (mut sql, mut chosen) = (Vec::new(), BTreeSet::new());
         for selector in selectors {
@@ -247,7 +248,7 @@ impl Engine {
         }
         let segments = if sql.is_empty() { BTreeSet::new() } else { graph.select(&sql)? };
         audiences.retain(|name, _| chosen.contains(name));
-        Ok(Pending { segments, graph, audiences })
+        Ok(Pending { graph, segments, audiences })
     }
 
     /// The digest of all that decides an audience, apart from the moment: where it is what it was, the
@@ -283,18 +284,11 @@ impl Engine {
 
     /// Finds an audience again where what it is made from has changed. One that cannot be found keeps
     /// the members that it had.
-    async fn refresh(
-        &self,
-        name: &str,
-        audience: &Audience,
-        as_of: AsOf,
-        full: bool,
-        done: &mut Done,
-    ) -> Result<BuiltSegment> {
+    async fn refresh(&self, name: &str, audience: &Audience, course: &mut Course) -> BuiltSegment {
         let started = Instant::now();
-        match self.found_again(name, audience, as_of, full, done).await {
-            Ok(built) => Ok(BuiltSegment { elapsed_ms: millis(started), ..built }),
-            Err(error) => Ok(failed(name, &audience.state, error)),
+        match self.found_again(name, audience, course).await {
+            Ok(built) => BuiltSegment { elapsed_ms: millis(started), ..built },
+            Err(error) => failed(name, &audience.state, error),
         }
     }
 
@@ -302,27 +296,28 @@ impl Engine {
         &self,
         name: &str,
         audience: &Audience,
-        as_of: AsOf,
-        full: bool,
-        done: &mut Done,
+        course: &mut Course,
     ) -> Result<BuiltSegment> {
+        let as_of = course.as_of;
         let Audience { state, model, standing, .. } = audience;
         let (store, snapshot) = self.opened().await?;
         let session = Session::over(&store, &snapshot, self.limits, as_of)?;
         let catalog = Catalog::load(&session).await?;
         let trigger = self.trigger(standing, &catalog, &session, &snapshot).await?;
         let last = state.inputs.as_deref().and_then(|inputs| inputs.split_once(':'));
-        if !full && last.is_some_and(|(last, _)| last == trigger) {
+        if !course.full && last.is_some_and(|(last, _)| last == trigger) {
             return Ok(built(name, Status::Reused, state.members, (0, 0)));
         }
         let options = LookalikeOptions::again(standing);
         let kept = (!standing.relearn).then(|| model.clone());
-        let request = self.request(&options, kept, &session, &snapshot, as_of).await?;
+        let request = self
+            .request(&options, kept, &At { session: &session, snapshot: &snapshot, as_of })
+            .await?;
         let mut found = run(&session, request).await?;
         found.model.lineage.standing = Some(standing.clone());
         let place = Place { store: &store, snapshot: &snapshot, name: &Name::parse(name)?, as_of };
         let kept = self.keep(&place, &found, &trigger).await?;
-        done.build = BuildId(kept.build);
+        course.build = BuildId(kept.build);
         let moved = (kept.entered, kept.exited);
         Ok(built(name, Status::Built, Some(found.audience.len()), moved))
     }

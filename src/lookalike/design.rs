@@ -137,7 +137,9 @@ impl Design {
                     }
                 }
                 sums.iter_mut().zip(numbers).for_each(|(sum, value)| *sum += value);
-                codes.iter().for_each(|code| words[*code as usize] += 1.0);
+                for &code in codes {
+                    words[code as usize] += 1.0;
+                }
             }
             for a in 0..self.width {
                 for b in 0..=a {
@@ -197,7 +199,9 @@ impl Part<'_> {
                 let chance = if margin >= 0.0 { 1.0 } else { away } / (1.0 + away);
                 let residual = chance - target;
                 intercept += residual;
-                codes.iter().for_each(|code| words[*code as usize] += residual);
+                for &code in codes {
+                    words[code as usize] += residual;
+                }
                 let residual = residual as f32;
                 numbers.iter_mut().zip(values).for_each(|(sum, value)| *sum += residual * value);
             }

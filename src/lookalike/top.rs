@@ -85,8 +85,7 @@ pub(crate) fn top(
         }
         (better, within)
     };
-    let parts: Vec<(Vec<u32>, Vec<(u32, u32)>)> =
-        scores.par_chunks(CHUNK_ROWS).enumerate().map(take).collect();
+    let parts: Vec<_> = scores.par_chunks(CHUNK_ROWS).enumerate().map(take).collect();
     let mut rows = Vec::with_capacity(count);
     let mut within = Vec::new();
     for (better, part) in parts {
