@@ -19,8 +19,8 @@ Examples:
   throng why vip --user email=ann@example.com      where the value alone is not clear
   throng why vip --user u-1042 --as-of 2026-06-01
 
-Each leaf of the segment is true or false for the profile; the values that decide it stand beside. Of an audience of
-look-alikes it tells the profile's score, and what each feature adds to it.")]
+Each leaf of the segment is true or false for the profile; the values that decide it stand beside.
+Of an audience of look-alikes it tells the score, and what each feature adds to it.")]
 pub struct WhyArgs {
     /// The segment
     name: String,
