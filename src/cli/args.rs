@@ -94,6 +94,8 @@ pub enum Verb {
     Count(super::count::CountArgs),
     /// Run any SQL over the store
     Query(super::query::QueryArgs),
+    /// Ask many questions of one warm session
+    Sql(super::sql::SqlArgs),
     /// Show what past builds made of a segment
     History(super::history::HistoryArgs),
     /// Say how a segment changed between two builds

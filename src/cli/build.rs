@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::engine::{BuildOptions, BuildReport, BuiltSegment};
+use crate::engine::{BuildOptions, BuildReport, BuiltSegment, Status};
 use crate::error::{Error, Result};
 
 use super::Outcome;
@@ -80,23 +80,30 @@ fn to_json(report: &BuildReport) -> Result<Value> {
 }
 
 fn text(report: &BuildReport) -> String {
-    let mut rows = table(&["segment", "status", "members", "entered", "exited", "time"]);
+    let mut rows =
+        table(&["segment", "status", "members", "entered", "exited", "evaluated", "time"]);
     let moved = |sign: &str, n: Option<u64>| match n {
         Some(0) | None => String::new(),
         Some(n) => format!("{sign}{}", super::output::count(n)),
     };
     for segment in &report.segments {
         let BuiltSegment { name, status, members, entered, exited, elapsed_ms, .. } = segment;
+        let evaluated = match (status, segment.evaluated) {
+            (_, Some(some)) => super::output::count(some),
+            (Status::Built, None) => "all".to_owned(),
+            _ => String::new(),
+        };
         rows.add_row([
             name.clone(),
             status.as_str().to_owned(),
             maybe_count(*members),
             moved("+", *entered),
             moved("-", *exited),
+            evaluated,
             duration(*elapsed_ms),
         ]);
     }
-    (2..=5).for_each(|column| align_right(&mut rows, column));
+    (2..=6).for_each(|column| align_right(&mut rows, column));
     let statuses = report.segments.iter().map(|s| s.status.as_str());
     let mut tally = std::collections::BTreeMap::<&str, u64>::new();
     statuses.for_each(|s| *tally.entry(s).or_default() += 1);

@@ -45,7 +45,7 @@ pub(super) async fn run(
     Ok(Outcome::Done)
 }
 
-fn text(explained: &Explained) -> String {
+pub(super) fn text(explained: &Explained) -> String {
     let mut out = String::new();
     let mut line = |text: String| {
         let _infallible = writeln!(out, "{text}");

@@ -29,7 +29,7 @@ pub(super) async fn run(_args: &LsArgs, global: &Global, output: &mut Output) ->
     Ok(Outcome::Done)
 }
 
-fn text(segments: &[Listing]) -> String {
+pub(super) fn text(segments: &[Listing]) -> String {
     let mut rows = table(&["segment", "members", "status", "as of", "tags", "description"]);
     for segment in segments {
         rows.add_row([

@@ -6,7 +6,7 @@
 //! - [`args`]: the command and its global flags
 //! - [`output`]: tables, JSON, CSV, numbers for people, errors
 //! - [`progress`]: bars on a terminal, nothing in a pipe
-//! - one file a verb: `init`, `demo`, `generate`, `ingest`, `build`, `ls`, `show`, `explain`, `why`, `count`, `query`,
+//! - one file a verb: `init`, `demo`, `generate`, `ingest`, `build`, `ls`, `show`, `explain`, `why`, `count`, `query`, `sql`,
 //!   `history`, `diff`, `lookalike`, `export`, `import`, `overlap`, `reach`, `profile-of`, `status`, `test`, `optimize`,
 //!   `vacuum`, `completions`, `man`
 
@@ -37,6 +37,7 @@ mod profile_of;
 mod query;
 mod reach;
 mod show;
+mod sql;
 mod status;
 mod test;
 mod vacuum;
@@ -123,6 +124,7 @@ async fn dispatch(cli: Cli, output: &mut Output) -> Result<Outcome> {
         Verb::Show(args) => show::run(&args, global, output).await,
         Verb::Count(args) => count::run(&args, global, output).await,
         Verb::Query(args) => query::run(&args, global, output).await,
+        Verb::Sql(args) => sql::run(&args, global, output).await,
         Verb::Explain(args) => explain::run(&args, global, output).await,
         Verb::Why(args) => why::run(&args, global, output).await,
         Verb::History(args) => history::run(&args, global, output).await,

@@ -46,6 +46,22 @@ impl Output {
         self.format == OutputFormat::Csv
     }
 
+    /// Whether results are JSON.
+    pub fn is_json(&self) -> bool {
+        self.format == OutputFormat::Json
+    }
+
+    /// Makes results look as `name` says: `table`, `json` or `csv`.
+    ///
+    /// # Errors
+    /// Where it is none of these.
+    pub fn set_format(&mut self, name: &str) -> Result<()> {
+        self.format = <OutputFormat as clap::ValueEnum>::from_str(name, true).map_err(|_| {
+            Error::input(format!("\"{name}\" is no format")).with_hint("table, json or csv")
+        })?;
+        Ok(())
+    }
+
     /// Whether results are for people.
     pub fn is_table(&self) -> bool {
         self.format == OutputFormat::Table

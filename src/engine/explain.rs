@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::lookalike::Explanation;
 use crate::membership::Membership;
 use crate::model::{AsOf, Name, ProfileId};
-use crate::query::Session;
+use crate::query::{Limits, Session};
 use crate::segment::program::{LeafId, SetExpr};
 use crate::segment::{Batch, Graph, Parsed, Planned};
 
@@ -106,36 +106,8 @@ impl Engine {
     ) -> Result<Explained> {
         let together = self.together(name, self.as_of(as_of)?).await?;
         let Together { session, batch, plans } = &together;
-        let planned = &plans[name];
-        let set = batch.set(name);
-        let (membership, cost) = batch.members(name, planned, session, self.limits).await?;
-        let leaves = match set {
-            Some(Ok(set)) => set.leaves(),
-            _ => Vec::new(),
-        };
-        let parts = batch.of_leaves(&leaves);
-        let sizes = parts.run(session, self.limits, batch.only(name).known(session)).await?;
-        let leaf = |id: LeafId| ExplainedLeaf {
-            leaf: id.to_string(),
-            kind: batch.program().kind(id).to_owned(),
-            text: batch.program().describe(id),
-            rows: sizes.leaf_rows.get(&id).copied().unwrap_or(0),
-            members: sizes.leaf(id).map(Membership::len),
-            shared_with: batch.sharers(id).into_iter().filter(|n| n != name).collect(),
-        };
-        Ok(Explained {
-            name: name.to_owned(),
-            set: set.and_then(|s| s.as_ref().ok()).map(|s| batch.program().shown(s)),
-            opaque: set.and_then(|s| s.as_ref().err()).map(ToString::to_string),
-            leaves: leaves.into_iter().map(leaf).collect(),
-            members: membership.len(),
-            bytes_read: cost.bytes,
-            rows_read: cost.rows,
-            steps: match steps {
-                Steps::Left => Vec::new(),
-                Steps::Shown => planned.steps()?,
-            },
-        })
+        let subject = Subject { name, batch, planned: &plans[name] };
+        subject.explained(session, self.limits, steps).await
     }
 
     /// Why the profile that `user` identifies (`value`, or `namespace=value`) is in the segment
@@ -233,6 +205,54 @@ impl Engine {
             Some(error) => Err(error),
             None => Ok(Together { session, batch, plans: plans.into_iter().collect() }),
         }
+    }
+}
+
+/// What is explained: a segment or query of `batch`.
+pub(super) struct Subject<'a> {
+    pub(super) name: &'a str,
+    pub(super) batch: &'a Batch,
+    pub(super) planned: &'a Planned,
+}
+
+impl Subject<'_> {
+    /// How it is evaluated.
+    pub(super) async fn explained(
+        &self,
+        session: &Session,
+        limits: Limits,
+        steps: Steps,
+    ) -> Result<Explained> {
+        let Self { name, batch, planned } = *self;
+        let set = batch.set(name);
+        let (membership, cost) = batch.members(name, planned, session, limits).await?;
+        let leaves = match set {
+            Some(Ok(set)) => set.leaves(),
+            _ => Vec::new(),
+        };
+        let parts = batch.of_leaves(&leaves);
+        let sizes = parts.run(session, limits, batch.only(name).known(session)).await?;
+        let leaf = |id: LeafId| ExplainedLeaf {
+            leaf: id.to_string(),
+            kind: batch.program().kind(id).to_owned(),
+            text: batch.program().describe(id),
+            rows: sizes.leaf_rows.get(&id).copied().unwrap_or(0),
+            members: sizes.leaf(id).map(Membership::len),
+            shared_with: batch.sharers(id).into_iter().filter(|other| other != name).collect(),
+        };
+        Ok(Explained {
+            name: name.to_owned(),
+            set: set.and_then(|s| s.as_ref().ok()).map(|s| batch.program().shown(s)),
+            opaque: set.and_then(|s| s.as_ref().err()).map(ToString::to_string),
+            leaves: leaves.into_iter().map(leaf).collect(),
+            members: membership.len(),
+            bytes_read: cost.bytes,
+            rows_read: cost.rows,
+            steps: match steps {
+                Steps::Left => Vec::new(),
+                Steps::Shown => planned.steps()?,
+            },
+        })
     }
 }
 

@@ -10,14 +10,14 @@ use crate::audience::catalog::State;
 use crate::audience::history::history;
 use crate::audience::{Catalog, HistoryEntry, Status};
 use crate::error::Result;
-use crate::membership::Membership;
 use crate::model::{AsOf, TableName};
 use crate::project::SqlFile;
 use crate::query::Session;
-use crate::segment::{Batch, Graph, Parsed, Planned};
+use crate::segment::{Graph, Parsed, Planned};
 use crate::store::Store;
 
 use super::open::Engine;
+use super::warm::{counted, evaluated, is_name};
 
 /// One line of `ls`.
 #[derive(Debug, Clone, Serialize)]
@@ -201,7 +201,7 @@ impl Engine {
     /// Where it is none of these.
     pub async fn count(&self, what: &str, as_of: Option<AsOf>) -> Result<u64> {
         let as_of = self.as_of(as_of)?;
-        if !what.trim().contains(char::is_whitespace) {
+        if is_name(what) {
             let catalog = self.catalog().await?;
             let mut without_sql = self.imported(&catalog).chain(self.lookalikes(&catalog));
             if let Some(state) = without_sql.find(|s| s.segment == what.trim()) {
@@ -211,25 +211,10 @@ impl Engine {
             let session = self.session_for(&file.text, Some(&file.path), as_of).await?;
             let parsed = Parsed::new(&session, file)?;
             let planned = Planned::new(&session, &parsed).await?;
-            return self.evaluated(&session, planned).await.map(|m| m.len());
+            return evaluated(&session, self.limits, planned).await.map(|m| m.len());
         }
         let session = self.session_for(what, None, as_of).await?;
-        let plan = session.plan(what, None).await?;
-        if plan.schema().fields().iter().any(|f| f.name() == crate::model::tables::PROFILE_ID) {
-            return self.evaluated(&session, Planned::of(&plan)?).await.map(|m| m.len());
-        }
-        plan.single_count().await
-    }
-
-    /// The profiles of one segment, compiled where it can be.
-    async fn evaluated(&self, session: &Session, planned: Planned) -> Result<Membership> {
-        let segment = [(String::new(), planned)];
-        let (batch, mut failed) = Batch::compile(&segment);
-        if let Some((_, error)) = failed.pop_first() {
-            return Err(error);
-        }
-        let [(name, planned)] = &segment;
-        Ok(batch.members(name, planned, session, self.limits).await?.0)
+        counted(&session, self.limits, what).await
     }
 
     /// Runs any query.

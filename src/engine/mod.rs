@@ -8,6 +8,7 @@
 //! - [`ingest`]: sources into the store
 //! - [`build`]: segments into memberships
 //! - [`look`]: lists, counts, queries, history, status
+//! - [`warm`]: a session that keeps what it read, for many statements
 //! - [`explain`]: how a segment is evaluated, and why a profile is in it
 //! - [`lookalike`]: the profiles most like a seed
 //! - [`tests`]: the project's data tests
@@ -32,6 +33,7 @@ pub mod open;
 mod refresh;
 mod scores;
 pub mod tests;
+pub mod warm;
 
 pub use crate::activation::{ExportFormat, Exported, Ids};
 pub use crate::audience::{BuiltSegment, HistoryEntry, Status};
@@ -54,3 +56,4 @@ pub use look::{Listing, Shown, StatusReport, TableStatus};
 pub use lookalike::{LookalikeOptions, LookalikeReport};
 pub use open::{Engine, EngineOptions};
 pub use tests::TestOutcome;
+pub use warm::{Leaves, Members, WarmSession, WarmUse};

@@ -7,14 +7,14 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray as _, RecordBatch};
-use arrow::datatypes::{DataType, Int32Type, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Int32Type, Schema, SchemaRef, TimeUnit};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::common::DFSchema;
 use datafusion::common::tree_node::{TransformedResult as _, TreeNode as _};
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::error::DataFusionError;
-use datafusion::logical_expr::{LogicalPlanBuilder, ident};
+use datafusion::logical_expr::{ExprSchemable as _, LogicalPlanBuilder, ident};
 use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
 use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::physical_plan::collect;
@@ -101,7 +101,7 @@ impl Session {
             })
             .data()
             .map_err(failed)?;
-        let mut state = self.state();
+        let mut state = self.state().clone();
         state.config_mut().options_mut().execution.target_partitions = 1;
         let exec = state.create_physical_plan(&filled).await.map_err(failed)?;
         let batches = collect(exec, state.task_ctx()).await.map_err(failed)?;
@@ -153,10 +153,51 @@ impl Session {
     pub fn formula(&self, expression: &df::Expr, schema: &Schema) -> Result<Formula> {
         let failed = |e| Error::internal(format!("{expression} has no physical form: {e}"));
         let df_schema = DFSchema::try_from(schema.clone()).map_err(failed)?;
+        let expression = with_durations(expression.clone(), &df_schema).map_err(failed)?;
         let physical =
             self.state().create_physical_expr(expression.clone(), &df_schema).map_err(failed)?;
         Ok(Formula { schema: Arc::new(schema.clone()), physical })
     }
+}
+
+/// `expression` with intervals of days and less as durations, where they are added to or taken from a
+/// moment without a time zone or in UTC: a day has 24 hours there. Arrow adds a duration as a number,
+/// and an interval by the calendar.
+fn with_durations(expression: df::Expr, schema: &DFSchema) -> df::Result<df::Expr> {
+    let is_plain = |of: &df::Expr| match of.get_type(schema) {
+        Ok(DataType::Timestamp(TimeUnit::Microsecond, zone)) => {
+            zone.is_none_or(|zone| ["UTC", "+00:00"].contains(&zone.as_ref()))
+        }
+        _ => false,
+    };
+    let replaced = expression.transform_up(|e| match e {
+        df::Expr::BinaryExpr(df::BinaryExpr { left, op, right })
+            if matches!(op, df::Operator::Plus | df::Operator::Minus) && is_plain(&left) =>
+        {
+            let duration = duration(&right);
+            let is_changed = duration.is_some();
+            let right = duration.map_or(right, Box::new);
+            let whole = df::Expr::BinaryExpr(df::BinaryExpr { left, op, right });
+            Ok(if is_changed { df::Transformed::yes(whole) } else { df::Transformed::no(whole) })
+        }
+        other => Ok(df::Transformed::no(other)),
+    });
+    replaced.data()
+}
+
+/// A constant interval without months as microseconds.
+fn duration(interval: &df::Expr) -> Option<df::Expr> {
+    const DAY: i64 = 86_400_000_000;
+    let df::Expr::Literal(df::ScalarValue::IntervalMonthDayNano(Some(interval)), _) = interval
+    else {
+        return None;
+    };
+    if interval.months != 0 || interval.nanoseconds % 1_000 != 0 {
+        return None;
+    }
+    let days = i64::from(interval.days).checked_mul(DAY)?;
+    let us = days.checked_add(interval.nanoseconds / 1_000)?;
+    Some(df::Expr::Literal(df::ScalarValue::DurationMicrosecond(Some(us)), None))
 }
 
 impl Plan {
@@ -171,7 +212,7 @@ impl Plan {
         state
             .analyzer()
             .execute_and_check(self.logical().clone(), state.config_options(), |_, _| {})
-            .and_then(|plan| Optimizer::with_rules(rules).optimize(plan, &state, |_, _| {}))
+            .and_then(|plan| Optimizer::with_rules(rules).optimize(plan, state, |_, _| {}))
             .map_err(|e| self.failed(&e))
     }
 }
@@ -241,5 +282,51 @@ impl Session {
             text.map(|t| t.value(0).to_string()).unwrap_or_default()
         });
         Ok(Some(texts.collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use arrow::array::TimestampMicrosecondArray;
+    use arrow::datatypes::{Field, IntervalMonthDayNano};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::AsOf;
+    use crate::query::Limits;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn a_duration_adds_what_an_interval_does(
+            moments in prop::collection::vec(proptest::option::of(-1_i64 << 52..1 << 52), 1..20),
+            (days, seconds, zone) in (-4_000..4_000, -900_000_i64..900_000, 0..3_usize),
+            is_plus in any::<bool>(),
+        ) {
+            let zone = [None, Some("UTC"), Some("Europe/Berlin")][zone];
+            let array = TimestampMicrosecondArray::from(moments).with_timezone_opt(zone);
+            let array: ArrayRef = Arc::new(array);
+            let field = Field::new("at", array.data_type().clone(), true);
+            let schema = Schema::new(vec![field]);
+            let limits = Limits::with_threads(NonZeroUsize::MIN);
+            let session = Session::new(limits, AsOf::parse("2026-11-01").expect("a time"));
+            let session = session.expect("a session");
+            let interval = IntervalMonthDayNano::new(0, days, seconds * 1_000_000_000);
+            let interval = df::ScalarValue::IntervalMonthDayNano(Some(interval));
+            let interval = df::Expr::Literal(interval, None);
+            let at = ident("at");
+            let sum = if is_plus { at + interval } else { at - interval };
+            let formula = session.formula(&sum, &schema).expect("a formula");
+            let df_schema = DFSchema::try_from(schema).expect("a schema");
+            let plain = session.state().create_physical_expr(sum, &df_schema).expect("a plan");
+            let rows = array.len();
+            let plain = Formula { schema: Arc::clone(formula.schema()), physical: plain };
+            let quick = formula.evaluate(vec![Arc::clone(&array)], rows).expect("a sum");
+            let plain = plain.evaluate(vec![array], rows).expect("a sum");
+            prop_assert_eq!(&quick, &plain);
+        }
     }
 }

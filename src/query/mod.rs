@@ -8,6 +8,7 @@
 //! - [`session`]: a `DataFusion` session over one store snapshot, pinned to one moment
 //! - [`plan`]: a planned query, and running it
 //! - [`within`]: a query over a part of all profiles
+//! - [`counted`]: queries that count profiles, as the sets that they count
 //! - [`logic`]: plans and expressions as the segment compiler reads them
 //! - [`table`]: a store table as a scan that skips files and pages
 //! - [`segments`]: memberships as the tables of the schema `segments`
@@ -17,6 +18,7 @@
 //! - [`files`]: a source's files as tables
 //! - [`errors`]: what `DataFusion` says, as what, where and what to do
 
+pub mod counted;
 pub mod errors;
 pub mod files;
 pub mod functions;
@@ -34,5 +36,5 @@ pub mod within;
 pub use limits::Limits;
 pub use logic::{Formula, StandIn, df, to_sql};
 pub use plan::{Ids, Plan};
-pub use session::{Base, SEGMENTS, Session};
+pub use session::{Base, Masks, SEGMENTS, Session};
 pub use table::scan_schema;

@@ -230,6 +230,11 @@ impl std::fmt::Debug for Batches {
 }
 
 impl Ids {
+    /// A plan whose only column is `profile_id`.
+    pub(super) fn of(plan: Plan) -> Self {
+        Self(plan)
+    }
+
     /// The query that returns the ids; its one column is `profile_id`.
     pub fn plan(&self) -> &Plan {
         &self.0

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use chrono::DateTime;
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, TableProvider};
@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::membership::Membership;
 use crate::model::{AsOf, Name, TableName};
 use crate::source::{Progress, Rejects, SourceTable};
-use crate::store::{Files, Store, StoreSnapshot, TableSnapshot};
+use crate::store::{Cache, Files, Store, StoreSnapshot, TableSnapshot};
 
 use super::errors::Sql;
 use super::files::FilesTable;
@@ -39,6 +39,8 @@ pub struct Session {
     segments: Arc<MemorySchemaProvider>,
     as_of: AsOf,
     base: Option<Arc<Base>>,
+    /// What plans are made with: the functions, rules and options of the context, and the moment.
+    state: Arc<OnceLock<SessionState>>,
     /// The memberships behind the tables of the schema `segments`.
     slots: Arc<Mutex<HashMap<String, Slot>>>,
 }
@@ -52,7 +54,13 @@ pub struct Base {
     pub snapshot: StoreSnapshot,
     /// Its open files.
     pub files: Files,
+    /// Sets that leaves had at this version and moment, where they are kept.
+    pub masks: Option<Arc<Masks>>,
 }
+
+/// Sets of leaves, by the digest of a leaf with all that decides it, and the first id of a shard: a bit
+/// a profile of the shard.
+pub type Masks = Cache<([u8; 32], u32), Arc<[u64]>>;
 
 impl Session {
     /// A session without tables.
@@ -86,7 +94,8 @@ impl Session {
             .ok_or_else(|| Error::internal("the session has no catalog"))?
             .register_schema(SEGMENTS, Arc::clone(&segments) as Arc<dyn SchemaProvider>)
             .map_err(|e| Error::internal(format!("no schema for segments: {e}")))?;
-        Ok(Self { context, segments, as_of, base: None, slots: Arc::default() })
+        let (base, state, slots) = (None, Arc::default(), Arc::default());
+        Ok(Self { context, segments, as_of, base, state, slots })
     }
 
     /// A session over the tables of `snapshot`.
@@ -119,8 +128,23 @@ impl Session {
             session.define_table(store, table)?;
         }
         let (store, snapshot) = (store.clone(), snapshot.clone());
-        session.base = Some(Arc::new(Base { store, snapshot, files }));
+        session.base = Some(Arc::new(Base { store, snapshot, files, masks: None }));
         Ok(session)
+    }
+
+    /// This session with the sets of leaves kept in `masks`; nothing: every leaf is evaluated.
+    #[must_use]
+    pub fn with_masks(&self, masks: Option<Arc<Masks>>) -> Self {
+        let base = self.base.as_ref().map(|base| {
+            let (store, snapshot) = (base.store.clone(), base.snapshot.clone());
+            Arc::new(Base { store, snapshot, files: base.files.clone(), masks })
+        });
+        Self { base, ..self.clone() }
+    }
+
+    /// The moment that `now()` is.
+    pub fn as_of(&self) -> AsOf {
+        self.as_of
     }
 
     /// The store behind the session.
@@ -255,15 +279,27 @@ impl Session {
         names
     }
 
+    /// The names of all functions that SQL may call.
+    pub fn function_names(&self) -> Vec<String> {
+        let state = self.context.state();
+        let scalar = state.scalar_functions().keys();
+        let aggregate = state.aggregate_functions().keys();
+        scalar.chain(aggregate).chain(state.window_functions().keys()).cloned().collect()
+    }
+
     pub(super) fn context(&self) -> &SessionContext {
         &self.context
     }
 
-    pub(super) fn state(&self) -> SessionState {
-        let mut state = self.context.state();
-        state.execution_props_mut().query_execution_start_time =
-            DateTime::from_timestamp_micros(self.as_of.micros());
-        state
+    /// Made once: a copy of it costs more than planning a short query. Tables that are registered later
+    /// are in it, since the catalog is shared.
+    pub(super) fn state(&self) -> &SessionState {
+        self.state.get_or_init(|| {
+            let mut state = self.context.state();
+            state.execution_props_mut().query_execution_start_time =
+                DateTime::from_timestamp_micros(self.as_of.micros());
+            state
+        })
     }
 }
 

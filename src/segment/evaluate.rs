@@ -33,6 +33,11 @@ impl Planned {
         Ok(Self { uses_now: plan.uses_now(), ids: plan.ids()? })
     }
 
+    /// The set of profiles that `plan` counts, where it does nothing but count profiles.
+    pub fn counted(plan: &crate::query::Plan) -> Option<Self> {
+        plan.counted().map(|ids| Self { uses_now: plan.uses_now(), ids })
+    }
+
     /// Whether the result depends on the moment it is built for.
     pub fn uses_now(&self) -> bool {
         self.uses_now

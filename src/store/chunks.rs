@@ -4,8 +4,9 @@
 //! pages of those rows are fetched and decoded. Footers are read once and kept in a [`Files`] cache;
 //! the name of a data file is never given twice, so what is kept is never stale.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch, new_null_array};
@@ -30,6 +31,7 @@ use parquet::file::reader::{ChunkReader, Length};
 use crate::error::{Error, Result};
 use crate::model::{TableName, tables};
 
+use super::kept::KeptColumns;
 use super::location::storage;
 use super::runs::{self, Run};
 use super::{DataFile, Store};
@@ -51,20 +53,57 @@ pub struct ColumnRanges<'a> {
 pub struct Files {
     store: Arc<dyn ObjectStore>,
     open: Arc<Mutex<HashMap<Path, Arc<OpenFile>>>>,
+    kept: Option<Arc<KeptColumns>>,
+    numbers: Arc<AtomicU32>,
+    fetched_bytes: Arc<AtomicU64>,
 }
 
 /// A file whose footer was read.
 #[derive(Debug)]
 pub struct OpenFile {
     path: Path,
+    number: u32,
     metadata: ArrowReaderMetadata,
-    runs: Option<Vec<Vec<Run>>>,
+    runs: Option<Vec<Arc<[Run]>>>,
 }
 
 impl Files {
     /// The files of `store`; none is open yet.
     pub fn new(store: &Store) -> Self {
-        Self { store: store.object_store().1, open: Arc::default() }
+        let store = store.object_store().1;
+        let (open, numbers, fetched_bytes) = Default::default();
+        Self { store, open, kept: None, numbers, fetched_bytes }
+    }
+
+    /// The files of `store`, with at most `bytes_max` of decoded columns kept in memory.
+    pub fn keeping(store: &Store, bytes_max: usize) -> Self {
+        Self { kept: Some(Arc::new(KeptColumns::new(bytes_max))), ..Self::new(store) }
+    }
+
+    /// The same files, with a count of their own of what is fetched.
+    #[must_use]
+    pub fn counting(&self) -> Self {
+        Self { fetched_bytes: Arc::default(), ..self.clone() }
+    }
+
+    /// The bytes of columns that were fetched from the store.
+    pub fn fetched_bytes(&self) -> u64 {
+        self.fetched_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn kept(&self) -> Option<&KeptColumns> {
+        self.kept.as_deref()
+    }
+
+    /// Forgets the files that `is_wanted` says are of no version in use any more, and their columns.
+    pub(super) fn retain(&self, is_wanted: impl Fn(&Path) -> bool) {
+        let mut open = self.lock();
+        open.retain(|path, _| is_wanted(path));
+        let numbers: HashSet<u32> = open.values().map(|file| file.number).collect();
+        drop(open);
+        if let Some(kept) = self.kept() {
+            kept.retain(|key| numbers.contains(&key.file));
+        }
     }
 
     /// Opens `file` of `table`, or finds it open.
@@ -82,9 +121,10 @@ impl Files {
             return Ok(Arc::clone(known));
         }
         let metadata = footer(self.store.as_ref(), &path, file.size).await?;
-        let open = Arc::new(OpenFile::new(path.clone(), &metadata)?);
-        self.lock().insert(path, Arc::clone(&open));
-        Ok(open)
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let open = Arc::new(OpenFile::new(path.clone(), number, &metadata)?);
+        // Another shard may have been faster: one file, one number.
+        Ok(Arc::clone(self.lock().entry(path).or_insert(open)))
     }
 
     /// Reads `columns` of row group `group` of `file`: for each an array of the rows of its ranges,
@@ -99,24 +139,50 @@ impl Files {
         group: usize,
         columns: &[ColumnRanges<'_>],
     ) -> Result<Vec<ArrayRef>> {
+        if self.kept.is_some() && columns.iter().all(|column| column.ranges.len() == 1) {
+            let parts = self.read_parts(file, group, columns).await?;
+            return Ok(parts.into_iter().flatten().collect());
+        }
+        self.read_anew(file, group, columns).await
+    }
+
+    /// As [`Files::read`], from the store.
+    pub(super) async fn read_anew(
+        &self,
+        file: &OpenFile,
+        group: usize,
+        columns: &[ColumnRanges<'_>],
+    ) -> Result<Vec<ArrayRef>> {
+        let sparse = self.fetch(file, group, columns).await?;
+        columns.iter().map(|column| file.decode(group, column, &sparse)).collect()
+    }
+
+    /// The bytes that hold `columns`.
+    pub(super) async fn fetch(
+        &self,
+        file: &OpenFile,
+        group: usize,
+        columns: &[ColumnRanges<'_>],
+    ) -> Result<Sparse> {
         let mut spans = Vec::new();
         for column in columns {
             spans.extend(file.spans(group, column));
         }
-        spans.sort_unstable_by_key(|s| s.start);
+        spans.sort_unstable_by_key(|s| (s.start, s.end));
         spans.dedup();
+        let bytes = spans.iter().map(|s| s.end - s.start).sum();
+        self.fetched_bytes.fetch_add(bytes, Ordering::Relaxed);
         let bytes = self.store.get_ranges(&file.path, &spans).await.map_err(|e| storage(&e))?;
-        let sparse = Sparse(Arc::new(spans.iter().map(|s| s.start).zip(bytes).collect()));
-        columns.iter().map(|column| file.decode(group, column, &sparse)).collect()
+        Ok(Sparse(Arc::new(spans.iter().map(|s| s.start).zip(bytes).collect())))
     }
 
     /// The runs of equal event names in row group `group` of `file`, a file of events.
     ///
     /// # Errors
     /// Where the file does not note them and cannot be read.
-    pub async fn runs(&self, file: &OpenFile, group: usize) -> Result<Vec<Run>> {
+    pub async fn runs(&self, file: &OpenFile, group: usize) -> Result<Arc<[Run]>> {
         if let Some(runs) = &file.runs {
-            return Ok(runs.get(group).cloned().unwrap_or_default());
+            return Ok(runs.get(group).map_or_else(Arc::default, Arc::clone));
         }
         let all = 0..file.rows(group);
         let ranges = std::slice::from_ref(&all);
@@ -124,7 +190,7 @@ impl Files {
         let events = self.read(file, group, &[column]).await?;
         let events = cast(&events[0], &DataType::Utf8)
             .map_err(|e| Error::data(format!("the column event holds no text: {e}")))?;
-        Ok(runs::of_column(events.as_string::<i32>()))
+        Ok(runs::of_column(events.as_string::<i32>()).into())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Path, Arc<OpenFile>>> {
@@ -133,7 +199,7 @@ impl Files {
 }
 
 impl OpenFile {
-    fn new(path: Path, metadata: &Arc<ParquetMetaData>) -> Result<Self> {
+    fn new(path: Path, number: u32, metadata: &Arc<ParquetMetaData>) -> Result<Self> {
         let broken = |e: ParquetError| broken(&path, &e);
         let plain = ArrowReaderMetadata::try_new(Arc::clone(metadata), ArrowReaderOptions::new())
             .map_err(broken)?;
@@ -141,12 +207,41 @@ impl OpenFile {
         let options = ArrowReaderOptions::new().with_schema(schema);
         let compact = ArrowReaderMetadata::try_new(Arc::clone(metadata), options);
         let runs = runs::of_footer(metadata);
-        Ok(Self { metadata: compact.map_err(broken)?, runs, path })
+        let runs = runs.map(|groups| groups.into_iter().map(Arc::from).collect());
+        Ok(Self { metadata: compact.map_err(broken)?, runs, path, number })
     }
 
     /// The path in the object store, which no other file has or will have.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Its number among all files that were opened together.
+    pub(super) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// The place of column `name`, where the file has it.
+    pub(super) fn column_index(&self, name: &str) -> Option<usize> {
+        self.metadata.schema().index_of(name).ok()
+    }
+
+    /// Whether the file has column `name`, and each row of it takes a few bytes in memory.
+    pub(super) fn is_compact(&self, name: &str) -> bool {
+        let field = self.metadata.schema().field_with_name(name);
+        field.is_ok_and(|field| {
+            !matches!(field.data_type(), DataType::Utf8View | DataType::BinaryView)
+        })
+    }
+
+    /// The bytes that a row of column `name` takes in memory, about.
+    pub(super) fn width(&self, name: &str) -> usize {
+        let field = self.metadata.schema().field_with_name(name);
+        field.map_or(0, |field| match field.data_type() {
+            DataType::Dictionary(..) => 4,
+            DataType::List(_) => 12,
+            other => other.primitive_width().unwrap_or(1),
+        })
     }
 
     /// How many row groups there are.
@@ -157,11 +252,6 @@ impl OpenFile {
     /// The rows of row group `group`.
     pub fn rows(&self, group: usize) -> usize {
         usize::try_from(self.metadata.metadata().row_group(group).num_rows()).unwrap_or(0)
-    }
-
-    /// The bytes of the file that reading `column` of `group` fetches.
-    pub fn bytes(&self, group: usize, column: &ColumnRanges<'_>) -> u64 {
-        self.spans(group, column).iter().map(|s| s.end - s.start).sum()
     }
 
     fn chunks<'a>(
@@ -195,7 +285,12 @@ impl OpenFile {
         spans
     }
 
-    fn decode(&self, group: usize, column: &ColumnRanges<'_>, bytes: &Sparse) -> Result<ArrayRef> {
+    pub(super) fn decode(
+        &self,
+        group: usize,
+        column: &ColumnRanges<'_>,
+        bytes: &Sparse,
+    ) -> Result<ArrayRef> {
         let rows = self.rows(group);
         let wanted: usize = column.ranges.iter().map(ExactSizeIterator::len).sum();
         let Ok(root) = self.metadata.schema().index_of(column.name) else {
@@ -302,7 +397,7 @@ pub fn dictionary(array: &ArrayRef) -> Option<(&ArrayRef, &arrow::array::Int32Ar
 
 /// Some byte ranges of a file, by where they start.
 #[derive(Clone)]
-struct Sparse(Arc<Vec<(u64, Bytes)>>);
+pub(super) struct Sparse(Arc<Vec<(u64, Bytes)>>);
 
 impl Sparse {
     fn from(&self, start: u64) -> ParquetResult<Bytes> {

@@ -1,7 +1,7 @@
 //! Where a store is: a path or an object-store URL, and the client for it.
 
 use std::collections::BTreeMap;
-use std::path::Path as FsPath;
+use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
 
 use object_store::path::Path;
@@ -109,6 +109,12 @@ impl Location {
     /// The path of `name`, from the root.
     pub fn path(&self, name: &str) -> Path {
         self.prefix.clone().join(name)
+    }
+
+    /// The file `name` of the store log, where the store lies on this machine.
+    pub(super) fn local_log_file(&self, name: &str) -> Option<PathBuf> {
+        let folder = self.url.to_file_path().ok()?;
+        Some(folder.join(super::record::FOLDER).join(name))
     }
 
     /// The names and sizes of the objects right below this place.

@@ -9,6 +9,7 @@
 //! - [`table`]: one Delta table at one version: schema, files, statistics
 //! - [`schema`]: which Arrow types are kept, how schemas widen, how batches conform
 //! - [`chunks`]: rows of single columns of a file, for the passes of the compiler
+//! - [`kept`]: decoded columns that a warm session keeps; [`cache`]: within a limit
 //! - [`runs`]: where in a file of events each event lies
 //! - [`encode`]: sorted batches to Parquet bytes with pages that a scan can skip
 //! - [`stats`]: per-file minima and maxima, in Delta's JSON
@@ -29,9 +30,11 @@
 //! Two writers cannot overwrite each other: the slower one finds its number taken, and either moves
 //! behind the winner (where they touched different tables) or is told to start over.
 
+pub mod cache;
 pub mod change;
 pub mod chunks;
 pub mod encode;
+pub mod kept;
 pub mod location;
 pub mod models;
 pub mod record;
@@ -52,6 +55,7 @@ use url::Url;
 use crate::error::{Error, Result};
 use crate::model::{AsOf, ShardSize, TableName};
 
+pub use cache::{Cache, CacheUse};
 pub use change::{Change, Committed, TableChange};
 pub use chunks::{ColumnRanges, Files, OpenFile, dictionary};
 pub use encode::{Encoded, FileLayout};
@@ -152,6 +156,22 @@ impl Store {
         });
         let tables = futures::future::try_join_all(loads).await?.into_iter().collect();
         Ok(StoreSnapshot { record, tables })
+    }
+
+    /// Whether `snapshot` is still the newest version, which costs two questions of the object store.
+    ///
+    /// A commit has the number behind the newest one, and `vacuum` removes the oldest records first:
+    /// where the next number is not there and the snapshot's own is, nothing came after it.
+    ///
+    /// # Errors
+    /// Where the store does not answer.
+    pub async fn is_newest(&self, snapshot: &StoreSnapshot) -> Result<bool> {
+        let version = snapshot.record.version;
+        let (own, next) = futures::try_join!(
+            record::exists(&self.location, version),
+            record::exists(&self.location, version + 1)
+        )?;
+        Ok(own && !next)
     }
 
     /// Where the store is.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use futures::TryStreamExt as _;
-use object_store::ObjectStore as _;
+use object_store::{ObjectStore as _, ObjectStoreExt as _};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -106,6 +106,19 @@ pub(super) async fn versions(location: &Location) -> Result<Vec<u64>> {
         .collect();
     versions.sort_unstable();
     Ok(versions)
+}
+
+/// Whether there is a record of `version`.
+pub(super) async fn exists(location: &Location, version: u64) -> Result<bool> {
+    // On this machine's disk that is a call of a microsecond, not worth another thread.
+    if let Some(file) = location.local_log_file(&file_name(version)) {
+        return Ok(file.exists());
+    }
+    match location.root().head(&location.log_path(&file_name(version))).await {
+        Ok(_) => Ok(true),
+        Err(object_store::Error::NotFound { .. }) => Ok(false),
+        Err(e) => Err(storage(&e)),
+    }
 }
 
 /// The record of `version`.

@@ -115,11 +115,8 @@ impl Replay {
                 Action::Remove(remove) if self.rearranged.contains(&remove.path) => {
                     return Ok(false);
                 }
-                Action::Remove(remove) => {
-                    if self.added.remove(&remove.path).is_none() {
-                        self.removed.push(remove.path);
-                    }
-                }
+                Action::Remove(remove) if self.added.remove(&remove.path).is_some() => {}
+                Action::Remove(remove) => self.removed.push(remove.path),
                 Action::Metadata(_) => return Ok(false),
                 _ => {}
             }

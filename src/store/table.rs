@@ -28,7 +28,7 @@ pub struct DataFile {
     /// The size in bytes.
     pub size: u64,
     /// Rows, and each column's least and greatest value.
-    pub stats: FileStats,
+    pub stats: Arc<FileStats>,
     /// What the writer noted: `shard`, `month`, `sorted`.
     pub tags: BTreeMap<String, String>,
 }
@@ -164,7 +164,7 @@ pub(super) fn of_add(add: Add) -> Result<DataFile> {
     }
     Ok(DataFile {
         size: u64::try_from(add.size).unwrap_or(0),
-        stats: FileStats::from_json(add.stats.as_deref().unwrap_or("{}"))?,
+        stats: Arc::new(FileStats::from_json(add.stats.as_deref().unwrap_or("{}"))?),
         tags: add
             .tags
             .unwrap_or_default()
@@ -185,7 +185,7 @@ pub(super) async fn put(
     let name = format!("{}.parquet", Uuid::new_v4().simple());
     let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
     let size = encoded.bytes.len() as u64;
-    let file = DataFile { path, size, stats: encoded.stats, tags: encoded.tags };
+    let file = DataFile { path, size, stats: Arc::new(encoded.stats), tags: encoded.tags };
     location
         .table_store(table)
         .put(&file.object_path(), encoded.bytes.into())

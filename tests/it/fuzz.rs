@@ -13,9 +13,11 @@ use throng::query::{Limits, Session};
 use throng::segment::{Batch, Parsed, Planned};
 use throng::store::{Location, Store};
 
-use super::support::{Dice, Project};
+use super::support::{Dice, Project, copy_all};
 
 pub(super) const PROFILES: u64 = 400;
+/// What `now()` is.
+const AS_OF: &str = "2025-04-10";
 const EVENTS: u64 = 6_000;
 /// Events that each have a time of their own.
 const PINGS: i64 = 1_500;
@@ -322,7 +324,7 @@ fn session(project: &Project, threads: usize) -> Session {
             let store = Store::open(location).await.expect("a store");
             let snapshot = store.snapshot().await.expect("a version");
             let limits = Limits::with_threads(NonZeroUsize::new(threads).expect("some"));
-            let as_of = AsOf::parse("2025-04-10").expect("a time");
+            let as_of = AsOf::parse(AS_OF).expect("a time");
             Session::over(&store, &snapshot, limits, as_of).expect("a session")
         })
     })
@@ -332,6 +334,17 @@ fn session(project: &Project, threads: usize) -> Session {
 #[expect(clippy::disallowed_methods, reason = "a switch of this test, not of the program")]
 pub(super) fn asked(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(otherwise)
+}
+
+/// Keeps the store and the answers for another engine to look at (tests/data/fuzz.py), where
+/// `THRONG_FUZZ_OUT` names a folder for them.
+fn keep(project: &Project, answers: &[serde_json::Value]) {
+    let Some(folder) = std::env::var_os("THRONG_FUZZ_OUT").map(std::path::PathBuf::from) else {
+        return;
+    };
+    copy_all(&project.path("store"), &folder.join("store"));
+    let answers = serde_json::json!({"as_of": AS_OF, "answers": answers});
+    std::fs::write(folder.join("answers.json"), answers.to_string()).expect("a file");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -363,7 +376,7 @@ async fn compiled_segments_have_the_members_that_plain_queries_have() {
     let again = batch.run(&session, tight, std::collections::BTreeMap::new()).await.expect("runs");
     assert!(run.cost.passes == 1 && again.cost.passes > 1, "{:?}, {:?}", run.cost, again.cost);
     let (mut compiled, mut peopled) = (0, 0);
-    let mut different = Vec::new();
+    let (mut different, mut answers) = (Vec::new(), Vec::new());
     for ((name, planned), (_, sql)) in segments.iter().zip(&texts) {
         let own = run.memberships.get(name).cloned();
         let own = own.or_else(|| batch.combine(name, &run, &|_| None));
@@ -371,6 +384,8 @@ async fn compiled_segments_have_the_members_that_plain_queries_have() {
         let in_parts = again.memberships.get(name).cloned();
         let in_parts = in_parts.or_else(|| batch.combine(name, &again, &|_| None));
         assert!(in_parts.is_none_or(|m| m == own), "several passes disagree: {sql}");
+        let members: Vec<u32> = own.iter().map(throng::model::ProfileId::get).collect();
+        answers.push(serde_json::json!({"sql": sql, "members": members}));
         compiled += 1;
         peopled += usize::from(!own.is_empty());
         match planned.evaluate().await {
@@ -379,6 +394,7 @@ async fn compiled_segments_have_the_members_that_plain_queries_have() {
             Err(error) => different.push(format!("plain DataFusion fails ({error}): {sql}")),
         }
     }
+    keep(&project, &answers);
     eprintln!("{compiled} of {} queries were compiled", segments.len());
     assert!(different.is_empty(), "{} of {compiled}:\n{}", different.len(), different.join("\n"));
     let share = compiled * 100 / segments.len();

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::support::{Project, Run};
 
-const VERBS: [&str; 25] = [
+const VERBS: [&str; 26] = [
     "init",
     "demo",
     "generate",
@@ -18,6 +18,7 @@ const VERBS: [&str; 25] = [
     "why",
     "count",
     "query",
+    "sql",
     "history",
     "diff",
     "lookalike",

@@ -16,6 +16,8 @@
 //! - [`explain`]: what a segment is made of, and why a profile is in it
 //! - [`fuzz`]: random segments, compiled and not
 //! - [`refresh`]: builds after random changes, and full builds
+//! - [`sql`]: `throng sql` through a pipe
+//! - [`warm`]: a session that keeps what it read against commands that keep nothing
 //! - [`lookalike`]: who is found for a seed, what is said of it, what is refused
 //! - [`audiences`]: audiences of look-alikes, built again in their place
 //! - [`crash`]: killed writers, writers at the same time
@@ -38,5 +40,7 @@ mod naive;
 mod refresh;
 mod segments;
 mod sets;
+mod sql;
 mod support;
 mod tidy;
+mod warm;

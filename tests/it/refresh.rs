@@ -183,7 +183,8 @@ async fn a_refresh_is_what_a_full_build_is() {
         let mut happening = Happening { project: &project, dice: &mut writer.0, round };
         story.push(happening.one());
         // Time mostly passes, by minutes or days; sometimes it stands still or runs back.
-        minutes += [0, 0, 7, 90, 1_441, -60, 45_000][writer.0.throw(7) as usize];
+        let step = usize::try_from(writer.0.throw(7)).expect("small");
+        minutes += [0, 0, 7, 90, 1_441, -60, 45_000][step];
         story.push(as_of(minutes));
         let report = project.json(&["build", "--as-of", &as_of(minutes)]);
         for segment in report["segments"].as_array().expect("segments") {

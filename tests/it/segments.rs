@@ -171,8 +171,14 @@ fn only_what_changed_is_evaluated() {
     project.write("p.csv", "user_id,country\nu4,IT\n");
     project.ok(&["ingest", "profiles", "p.csv", "--key", "user_id"]);
     let report = project.json(&["build"]);
-    assert_eq!(statuses(&report), all("built"));
+    assert_eq!(
+        statuses(&report),
+        [("a", "built"), ("b", "built"), ("c", "built"), ("x_1", "reused")],
+        "one who now has a country moves nobody where none is asked for"
+    );
     assert_eq!(segment_of(&report, "a")["entered"], 1);
+    assert_eq!(segment_of(&report, "c")["evaluated"], 1);
+    assert_eq!(segment_of(&report, "x_1")["evaluated"], 0);
 }
 
 #[test]

@@ -194,7 +194,8 @@ impl Run {
     }
 }
 
-fn copy_all(from: &Path, to: &Path) {
+/// Copies a file or a folder with all that is in it.
+pub(crate) fn copy_all(from: &Path, to: &Path) {
     if !from.is_dir() {
         std::fs::copy(from, to).expect("a copied file");
         return;

@@ -32,7 +32,7 @@ const FACES: u32 = 10;
 const FACE_MAY: [&str; 3] = ["engine", "model", "error"];
 
 /// Crates that are named behind one door only.
-const DOORS: [(&str, &[&str]); 12] = [
+const DOORS: [(&str, &[&str]); 14] = [
     ("roaring", &["membership"]),
     ("datafusion", &["query"]),
     ("deltalake", &["store", "source"]),
@@ -45,6 +45,8 @@ const DOORS: [(&str, &[&str]); 12] = [
     ("clap_mangen", &["cli"]),
     ("indicatif", &["cli"]),
     ("comfy_table", &["cli"]),
+    ("crossterm", &["cli"]),
+    ("unicode_width", &["cli"]),
 ];
 
 const LINES_MAX: usize = 600;

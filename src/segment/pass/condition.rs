@@ -12,7 +12,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray as _, BooleanArray, Date32Array, ListArray, RecordBatch,
     TimestampMicrosecondArray, new_null_array,
 };
-use arrow::buffer::{BooleanBuffer, Buffer};
+use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer};
 use arrow::compute::{FilterBuilder, cast, concat, max, min};
 use arrow::datatypes::{
     DataType, Date32Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
@@ -204,12 +204,20 @@ impl Value {
             return Ok(None);
         }
         let all: ArrayRef = Arc::new(Date32Array::from_iter_values(least..=greatest));
-        let keys = days.iter().map(|day| day.map(|day| day - least));
-        self.of_dictionary(&all, &keys.collect()).map(Some)
+        let truths = self.truths(&all)?;
+        let slots = days.values();
+        let place = |row: usize| slots[row].wrapping_sub(least);
+        Ok(Some(truths.of(days.len(), days.nulls(), place)))
     }
 
     /// Evaluates each distinct value once, and null.
     fn of_dictionary(&self, values: &ArrayRef, keys: &arrow::array::Int32Array) -> Result<Words> {
+        let slots = keys.values();
+        Ok(self.truths(values)?.of(keys.len(), keys.nulls(), |row| slots[row]))
+    }
+
+    /// Which of `values` it is true of, and whether of null.
+    fn truths(&self, values: &ArrayRef) -> Result<Truths> {
         let data_type = self.schema().field(0).data_type();
         let values = conformed(values, data_type)?;
         let null = new_null_array(data_type, 1);
@@ -218,15 +226,44 @@ impl Value {
         let rows = with_null.len();
         let truths = Words::of_true(truth(&self.formula.evaluate(vec![with_null], rows)?)?);
         let is_true: Vec<bool> = (0..rows).map(|row| truths.has(row)).collect();
-        let of_null = is_true[rows - 1];
-        let slots = keys.values();
-        let at = |key: i32| usize::try_from(key).ok().and_then(|k| is_true.get(k)).copied();
-        Ok(match keys.nulls().filter(|n| n.null_count() > 0) {
-            None => Words::of_rows(keys.len(), |row| at(slots[row]).unwrap_or(false)),
-            Some(nulls) => Words::of_rows(keys.len(), |row| {
-                if nulls.is_null(row) { of_null } else { at(slots[row]).unwrap_or(false) }
-            }),
-        })
+        Ok(Truths { of_null: is_true[rows - 1], is_true })
+    }
+}
+
+/// What a condition says of each of some values, and of null.
+struct Truths {
+    is_true: Vec<bool>,
+    of_null: bool,
+}
+
+impl Truths {
+    /// The rows whose value, the one at `place`, it is true of. What stands at the place of a null does
+    /// not matter.
+    fn of(&self, rows: usize, nulls: Option<&NullBuffer>, place: impl Fn(usize) -> i32) -> Words {
+        let mut few = [false; 256];
+        let true_ones = self.is_true.iter().filter(|is| **is).count();
+        let mut words = if true_ones == 1 {
+            let one = self.is_true.iter().position(|is| *is);
+            let one = one.and_then(|one| i32::try_from(one).ok()).unwrap_or(-1);
+            Words::of_rows(rows, |row| place(row) == one)
+        } else if self.is_true.len() <= few.len() {
+            few[..self.is_true.len()].copy_from_slice(&self.is_true);
+            Words::of_rows(rows, |row| few[usize::from(place(row).to_le_bytes()[0])])
+        } else {
+            // A negative place is none, and lies behind all of them as an unsigned number.
+            let at = |place: i32| self.is_true.get(place.cast_unsigned() as usize).copied();
+            Words::of_rows(rows, |row| at(place(row)).unwrap_or(false))
+        };
+        if let Some(nulls) = nulls.filter(|n| n.null_count() > 0) {
+            let valid = nulls.inner().bit_chunks().iter_padded();
+            for (word, valid) in words.0.iter_mut().zip(valid) {
+                *word = (*word & valid) | if self.of_null { !valid } else { 0 };
+            }
+            if self.of_null {
+                words.and(&Words::ones(rows));
+            }
+        }
+        words
     }
 }
 

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::rc::Rc;
 
-use arrow::array::{Array, ArrayRef, AsArray as _};
+use arrow::array::{ArrayRef, AsArray as _};
+use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::Int32Type;
 
 use crate::error::{Error, Result};
@@ -43,7 +44,7 @@ pub(super) struct Found {
 
 /// A run that some filters let rows of through.
 struct Job {
-    run: Run,
+    rows: Range<usize>,
     filters: ForEvent,
     /// The filters in question, with what they still have to check.
     uses: Vec<(usize, bool)>,
@@ -74,7 +75,7 @@ pub(super) async fn run(work: &Work, shard: &Shard, needs: &[Need]) -> Result<Fo
         let open = work.files.open(&work.store, TableName::Events, file).await?;
         for group in 0..open.groups() {
             let runs = work.files.runs(&open, group).await?;
-            let jobs = jobs(work, needs, runs, moments_of(file))?;
+            let jobs = jobs(work, needs, &runs, moments_of(file))?;
             if !jobs.is_empty() {
                 let pass = Pass { work, shard, needs, is_inside: shard.holds(file) };
                 pass.row_group(&open, group, &jobs, &mut found).await?;
@@ -99,7 +100,7 @@ fn moments_of(file: &DataFile) -> (i64, i64) {
     (least, greatest)
 }
 
-fn jobs(work: &Work, needs: &[Need], runs: Vec<Run>, span: (i64, i64)) -> Result<Vec<Job>> {
+fn jobs(work: &Work, needs: &[Need], runs: &[Run], span: (i64, i64)) -> Result<Vec<Job>> {
     let mut jobs = Vec::new();
     for run in runs {
         let filters = work.specials(|s| s.of(&run.event))?;
@@ -112,7 +113,7 @@ fn jobs(work: &Work, needs: &[Need], runs: Vec<Run>, span: (i64, i64)) -> Result
             }
         }
         if !uses.is_empty() {
-            jobs.push(Job { run, filters, uses });
+            jobs.push(Job { rows: run.rows.clone(), filters, uses });
         }
     }
     Ok(jobs)
@@ -169,28 +170,30 @@ impl Pass<'_> {
             jobs.iter().map(|job| job.columns(work, needs)).collect();
         for (job, names) in jobs.iter().zip(&names) {
             for name in names {
-                ranges.entry(name.clone()).or_default().push(job.run.rows.clone());
+                ranges.entry(name.clone()).or_default().push(job.rows.clone());
             }
         }
         let wanted: Vec<ColumnRanges<'_>> =
             ranges.iter().map(|(name, ranges)| ColumnRanges { name, ranges }).collect();
-        let arrays = work.files.read(open, group, &wanted).await?;
-        work.tally(open, group, &wanted);
-        let mut at: BTreeMap<&str, (ArrayRef, usize)> =
-            ranges.keys().map(String::as_str).zip(arrays.into_iter().map(|a| (a, 0))).collect();
+        let parts = work.files.read_parts(open, group, &wanted).await?;
+        work.tally(&wanted);
+        let mut parts: BTreeMap<&str, std::vec::IntoIter<ArrayRef>> =
+            ranges.keys().map(String::as_str).zip(parts.into_iter().map(Vec::into_iter)).collect();
         for (job, names) in jobs.iter().zip(&names) {
-            let rows = job.run.rows.len();
             let mut own = HashMap::new();
             for name in names {
-                if let Some((array, start)) = at.get_mut(name.as_str()) {
-                    own.insert(name.clone(), array.slice(*start, rows));
-                    *start += rows;
-                }
+                own.extend(
+                    parts
+                        .get_mut(name.as_str())
+                        .and_then(Iterator::next)
+                        .map(|part| (name.clone(), part)),
+                );
             }
-            let columns = Columns::new(own, rows);
-            match self.shard.is_chosen() {
-                true => self.feed_chosen(job, columns, found)?,
-                false => self.feed(job, &columns, found)?,
+            let columns = Columns::new(own, job.rows.len());
+            if self.shard.is_chosen() {
+                self.feed_chosen(job, columns, found)?;
+            } else {
+                self.feed(job, &columns, found)?;
             }
         }
         Ok(())
@@ -198,9 +201,7 @@ impl Pass<'_> {
 
     /// Feeds the rows of one run that have a place, where few have one.
     fn feed_chosen(mut self, job: &Job, columns: Columns, found: &mut Found) -> Result<()> {
-        let places = places(self.shard, &columns)?;
-        let has_place = |row: usize| (places[row] as usize) < self.shard.span;
-        let chosen = Words::of_rows(places.len(), has_place);
+        let chosen = self.shard.rows(&ids_of(&columns)?);
         if chosen.is_empty() {
             return Ok(());
         }
@@ -211,9 +212,11 @@ impl Pass<'_> {
     /// Feeds one run to everything that wants rows of it.
     fn feed(self, job: &Job, columns: &Columns, found: &mut Found) -> Result<()> {
         let Self { work, shard, needs, is_inside } = self;
-        let places = places(shard, columns)?;
-        let own = (!is_inside)
-            .then(|| Words::of_rows(places.len(), |row| (places[row] as usize) < shard.span));
+        let ids = ids_of(columns)?;
+        let (ids, start) = shard.located(&ids);
+        let has_place =
+            |row: usize| (ids[row].cast_unsigned().wrapping_sub(start) as usize) < shard.span;
+        let own = (!is_inside).then(|| Words::of_rows(ids.len(), has_place));
         let ts = columns.column(tables::TS).ok().map(|ts| integers(&ts)).transpose()?;
         let ts = ts.as_ref().map(|ts| &ts.values()[..]).unwrap_or_default();
         let mut selector =
@@ -221,7 +224,7 @@ impl Pass<'_> {
         let mut arguments: HashMap<usize, Result<ArrayRef>> = HashMap::new();
         for (place, checks_time) in &job.uses {
             let need = &needs[*place];
-            work.asked(need.filter, places.len());
+            work.asked(need.filter, ids.len());
             let chosen = match selector.choose(job.special(need), *checks_time) {
                 Ok(chosen) => chosen,
                 Err(error) => {
@@ -232,7 +235,7 @@ impl Pass<'_> {
             if chosen.as_ref().is_some_and(|words| words.is_empty()) {
                 continue;
             }
-            let rows = Rows { places: &places, chosen: chosen.as_deref() };
+            let rows = Rows { ids: &ids, start, chosen: chosen.as_deref() };
             if let Some(seen) = found.seen.get_mut(&need.filter) {
                 rows.each(|_, place| seen.set(place));
             }
@@ -261,11 +264,11 @@ impl Pass<'_> {
     }
 }
 
-/// The place of each row's profile in `shard`: behind its span for one that has none.
-pub(super) fn places(shard: &Shard, columns: &Columns) -> Result<Vec<u32>> {
+/// Each row's profile.
+pub(super) fn ids_of(columns: &Columns) -> Result<ScalarBuffer<i32>> {
     let ids = columns.column(tables::PROFILE_ID)?;
     let ids = ids.as_primitive_opt::<Int32Type>();
-    Ok(shard.places(ids.ok_or_else(|| Error::data("ids of another type"))?.values()))
+    Ok(ids.ok_or_else(|| Error::data("ids of another type"))?.values().clone())
 }
 
 /// Which rows of a run pass which filter, each condition evaluated once.

@@ -15,13 +15,17 @@
 //! - [`window`]: what a row knows of those around it
 //! - [`rank`]: the first profiles in some order, of all shards
 //! - [`leaves`]: leaves and set algebra of one shard
+//! - [`memo`]: sets of leaves that a warm session keeps
 //! - [`words`]: sets of bits
+//! - [`crew`]: the shards' tasks, shared out among threads
 
 mod collect;
 mod condition;
+mod crew;
 mod distinct;
 mod events;
 mod leaves;
+mod memo;
 mod plan;
 mod profiles;
 mod rank;
@@ -35,14 +39,13 @@ mod words;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use futures::StreamExt as _;
-
 use crate::error::{Error, Result};
 use crate::membership::Membership;
 use crate::query::{Limits, Session};
 
 use super::program::{Leaf, LeafId, Program, SetExpr};
 use leaves::{Evidence, LeafSets};
+use memo::Memo;
 use plan::Work;
 use rank::Candidate;
 use shard::Shard;
@@ -91,6 +94,12 @@ pub struct Within<'a> {
     pub files: Option<View<'a>>,
 }
 
+impl Within<'_> {
+    fn is_everything(&self) -> bool {
+        self.among.is_none() && self.files.is_none()
+    }
+}
+
 /// What a run worked out.
 #[derive(Debug)]
 pub struct Ran {
@@ -112,13 +121,18 @@ pub struct Ran {
 pub async fn run(request: &RunRequest<'_>) -> Result<Ran> {
     let leaves = request.outputs.iter().flat_map(|output| output.expression.leaves());
     let wanted = request.program.with_parts(leaves.chain(request.ranked.iter().copied()));
-    let wanted = Arc::new(wanted);
     let base = request.session.base()?;
-    let work = Arc::new(Work::new(request.session, base, request.program, &wanted)?);
+    let within = request.within;
     let everything = View::of(&base.snapshot)?;
-    let view = request.within.files.unwrap_or(everything);
-    let shards = Shard::all(&base.snapshot, view, request.within.among)?;
-    let threads = request.limits.threads.get();
+    let shards = Shard::all(&base.snapshot, within.files.unwrap_or(everything), within.among)?;
+    let memo = within
+        .is_everything()
+        .then(|| Memo::of(request.session, request.program, &wanted, &shards).map(Arc::new));
+    let memo = memo.flatten();
+    let wanted = Arc::new(memo.as_ref().map_or(wanted.clone(), |memo| memo.unknown(&wanted)));
+    let work = Arc::new(Work::new(request.session, base, request.program, &wanted)?);
+    // What is known already is put together at once, without waking another thread.
+    let threads = if wanted.is_empty() { 1 } else { request.limits.threads.get() };
     let budget = request.limits.memory_bytes / STATES_SHARE / threads;
     let tasks = shards.into_iter().map(|shard| {
         let task = ShardTask {
@@ -127,24 +141,16 @@ pub async fn run(request: &RunRequest<'_>) -> Result<Ran> {
             outputs: Arc::clone(&request.outputs),
             ranked: Arc::clone(&request.ranked),
             known: Arc::clone(&request.known),
+            memo: memo.clone(),
             budget,
         };
-        async move {
-            tokio::spawn(task.run(shard))
-                .await
-                .map_err(|e| Error::internal(format!("a pass stopped: {e}")))?
-        }
+        task.run(shard)
     });
-    let tasks = tasks.enumerate().map(|(place, task)| async move { (place, task.await) });
-    let mut stream = futures::stream::iter(tasks).buffer_unordered(threads);
-    let mut done = Vec::new();
-    while let Some((place, of_shard)) = stream.next().await {
-        done.push((place, of_shard?));
-    }
-    done.sort_by_key(|(place, _)| *place);
-    let passes = done.iter().map(|(_, of_shard)| of_shard.passes).max().unwrap_or(0);
+    let done = crew::each(tasks.collect(), threads).await?;
+    let done = done.into_iter().collect::<Result<Vec<_>>>()?;
+    let passes = done.iter().map(|of_shard| of_shard.passes).max().unwrap_or(0);
     let (mut parts, mut candidates) = (Vec::new(), Vec::new());
-    for (_, of_shard) in done {
+    for of_shard in done {
         parts.push(of_shard.memberships);
         candidates.extend(of_shard.ranked);
     }
@@ -204,6 +210,7 @@ struct ShardTask {
     outputs: Arc<Vec<Output>>,
     ranked: Arc<Vec<LeafId>>,
     known: Arc<BTreeMap<String, Membership>>,
+    memo: Option<Arc<Memo>>,
     budget: usize,
 }
 
@@ -217,6 +224,9 @@ struct OfShard {
 impl ShardTask {
     async fn run(self, shard: Shard) -> Result<OfShard> {
         let mut sets = LeafSets::default();
+        if let Some(memo) = &self.memo {
+            memo.recall(&shard, &mut sets);
+        }
         let mut attributes = profiles::run(&self.work, &self.work.profiles, &shard).await?;
         sets.attributes(&mut attributes);
         let parts = self.work.parts(shard.span, self.budget);
@@ -228,6 +238,9 @@ impl ShardTask {
             let evidence = Evidence { work, shard: &shard, attributes, found };
             sets.events(&self.wanted, evidence);
             self.rank(&sets, evidence, &mut ranked);
+        }
+        if let Some(memo) = &self.memo {
+            memo.keep(&shard, &sets);
         }
         let memberships = self
             .words(&shard, &sets)

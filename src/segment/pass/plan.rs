@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::model::{TableName, tables};
 use crate::query::df::Expr;
 use crate::query::{Base, Session, scan_schema};
-use crate::store::{ColumnRanges, Files, OpenFile, Store};
+use crate::store::{ColumnRanges, Files, Store};
 
 use super::super::program::{AggregateId, EVENT, FilterId, Leaf, LeafId, PROFILE, Program};
 use super::condition::Value;
@@ -49,7 +49,6 @@ pub(super) struct Work {
     pub(super) arguments: Vec<Value>,
     argument_places: HashMap<AggregateId, usize>,
     specials: Mutex<Specials>,
-    bytes: AtomicU64,
     rows: AtomicU64,
     /// Rows of runs that each filter was asked of.
     filter_rows: Vec<AtomicU64>,
@@ -87,7 +86,7 @@ impl Work {
         Ok(Self {
             session: session.clone(),
             store: base.store.clone(),
-            files: base.files.clone(),
+            files: base.files.counting(),
             program: Arc::clone(program),
             wanted: wanted.clone(),
             needs,
@@ -97,7 +96,6 @@ impl Work {
             arguments,
             argument_places,
             specials: Mutex::new(specials),
-            bytes: AtomicU64::new(0),
             rows: AtomicU64::new(0),
             filter_rows: program.filters.iter().map(|_| AtomicU64::new(0)).collect(),
             profile_rows: AtomicU64::new(0),
@@ -117,11 +115,9 @@ impl Work {
     }
 
     /// Notes what was read.
-    pub(super) fn tally(&self, file: &OpenFile, group: usize, columns: &[ColumnRanges<'_>]) {
-        let bytes = columns.iter().map(|c| file.bytes(group, c)).sum();
+    pub(super) fn tally(&self, columns: &[ColumnRanges<'_>]) {
         let rows =
             columns.iter().map(|c| c.ranges.iter().map(ExactSizeIterator::len).sum::<usize>());
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.rows.fetch_add(rows.max().unwrap_or(0) as u64, Ordering::Relaxed);
     }
 
@@ -155,7 +151,7 @@ impl Work {
 
     /// Bytes and rows read until now.
     pub(super) fn read(&self) -> (u64, u64) {
-        (self.bytes.load(Ordering::Relaxed), self.rows.load(Ordering::Relaxed))
+        (self.files.fetched_bytes(), self.rows.load(Ordering::Relaxed))
     }
 
     /// The wanted leaves in parts, the states of which fit in `bytes` for `span` ids: a pass a part.
@@ -256,6 +252,7 @@ fn profile_needs(
     let mut needs = ProfileNeeds {
         conditions: Vec::new(),
         kept: BTreeSet::new(),
+        everyone: false,
         schema: SchemaRef::clone(schema),
     };
     for id in wanted {
@@ -264,6 +261,7 @@ fn profile_needs(
                 needs.conditions.push((*id, Value::new(session, condition, schema)?));
             }
             leaf => {
+                needs.everyone |= matches!(leaf, Leaf::Groups { among: None, .. });
                 let attributes = values(leaf)
                     .into_iter()
                     .flat_map(Expr::column_refs)

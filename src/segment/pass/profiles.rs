@@ -12,6 +12,7 @@ use crate::store::{ColumnRanges, OpenFile};
 
 use super::super::program::LeafId;
 use super::condition::{Columns, Value, conformed};
+use super::events::ids_of;
 use super::plan::Work;
 use super::shard::Shard;
 use super::words::Words;
@@ -21,6 +22,8 @@ use super::words::Words;
 pub(super) struct ProfileNeeds {
     pub(super) conditions: Vec<(LeafId, Value)>,
     pub(super) kept: BTreeSet<String>,
+    /// Whether it matters who has a row at all.
+    pub(super) everyone: bool,
     pub(super) schema: SchemaRef,
 }
 
@@ -45,6 +48,9 @@ struct Kept {
 /// Runs the pass over the files of `shard`.
 pub(super) async fn run(work: &Work, needs: &ProfileNeeds, shard: &Shard) -> Result<Attributes> {
     let mut found = Attributes { everyone: Words::zeros(shard.span), ..Attributes::default() };
+    if needs.conditions.is_empty() && needs.kept.is_empty() && !needs.everyone {
+        return Ok(found);
+    }
     for (leaf, _) in &needs.conditions {
         found.true_of.insert(*leaf, Words::zeros(shard.span));
     }
@@ -56,10 +62,12 @@ pub(super) async fn run(work: &Work, needs: &ProfileNeeds, shard: &Shard) -> Res
     names.extend(needs.kept.iter().map(String::as_str));
     for file in &shard.profiles {
         let open = work.files.open(&work.store, TableName::Profiles, file).await?;
+        let is_sorted = file.tags.get("sorted").is_some_and(|by| by == tables::PROFILE_ID);
+        let order = if is_sorted { Order::Ascending } else { Order::Any };
         for group in 0..open.groups() {
             let columns = read(work, &open, group, &names).await?;
             work.asked_profiles(columns.rows());
-            row_group(needs, shard, columns, &mut found)?;
+            row_group(needs, shard, (columns, order), &mut found)?;
         }
     }
     Ok(found)
@@ -77,7 +85,7 @@ async fn read(
     let wanted: Vec<ColumnRanges<'_>> =
         names.iter().map(|name| ColumnRanges { name, ranges: all }).collect();
     let arrays = work.files.read(open, group, &wanted).await?;
-    work.tally(open, group, &wanted);
+    work.tally(&wanted);
     let arrays = names.iter().map(|n| (*n).to_owned()).zip(arrays).collect();
     Ok(Columns::new(arrays, rows))
 }
@@ -85,18 +93,22 @@ async fn read(
 fn row_group(
     needs: &ProfileNeeds,
     shard: &Shard,
-    mut columns: Columns,
+    (mut columns, mut order): (Columns, Order),
     found: &mut Attributes,
 ) -> Result<()> {
-    let mut places = super::events::places(shard, &columns)?;
     if shard.is_chosen() {
-        let chosen = Words::of_rows(places.len(), |row| (places[row] as usize) < shard.span);
+        let chosen = shard.rows(&ids_of(&columns)?);
         columns = columns.only(&chosen)?;
-        places.retain(|place| (*place as usize) < shard.span);
+        order = Order::Any;
     }
     let columns = &columns;
-    let placed = Placed::new(places);
-    placed.spread(&Words::ones(placed.places.len()), &mut found.everyone);
+    let ids = ids_of(columns)?;
+    let (ids, start) = shard.located(&ids);
+    let placed = Placed { ids: &ids, start, first_word: None };
+    let placed = Placed { first_word: placed.first_word(order), ..placed };
+    if needs.everyone {
+        placed.spread(&Words::ones(placed.ids.len()), &mut found.everyone);
+    }
     for (leaf, condition) in &needs.conditions {
         match condition.is_true(columns) {
             Ok(rows) => {
@@ -109,34 +121,53 @@ fn row_group(
             }
         }
     }
-    found.keep(needs, columns, &placed.places)
+    found.keep(needs, columns, placed)
+}
+
+/// Whether the rows of a file are known to ascend by id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Ascending,
+    Any,
 }
 
 /// Where the rows of a row group lie among the ids of a shard.
-struct Placed {
-    places: Vec<u32>,
+#[derive(Clone, Copy)]
+struct Placed<'a> {
+    ids: &'a [i32],
+    /// The id of place 0.
+    start: u32,
     /// The word of the first row, where ids follow each other without a gap and from a multiple of
     /// 64: then whole words are moved.
     first_word: Option<usize>,
 }
 
-impl Placed {
-    fn new(places: Vec<u32>) -> Self {
-        let is_gapless = places.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1));
-        let first = places.first().map_or(0, |place| *place as usize);
-        let first_word = (is_gapless && first.is_multiple_of(64)).then_some(first / 64);
-        Self { places, first_word }
+impl Placed<'_> {
+    fn place(self, row: usize) -> usize {
+        self.ids[row].cast_unsigned().wrapping_sub(self.start) as usize
+    }
+
+    fn first_word(self, order: Order) -> Option<usize> {
+        let is_gapless = match (order, self.ids) {
+            // No id comes twice in a file of profiles: with as many ids as numbers there is no gap.
+            (Order::Ascending, [first, .., last]) => {
+                usize::try_from(last - first).is_ok_and(|span| span + 1 == self.ids.len())
+            }
+            _ => self.ids.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1)),
+        };
+        let first = if self.ids.is_empty() { 0 } else { self.place(0) };
+        (is_gapless && first.is_multiple_of(64)).then_some(first / 64)
     }
 
     /// Sets the bits of `into` at the places of `rows`.
-    fn spread(&self, rows: &Words, into: &mut Words) {
+    fn spread(self, rows: &Words, into: &mut Words) {
         if let Some(start) = self.first_word.filter(|s| s + rows.0.len() <= into.0.len()) {
             into.0[start..].iter_mut().zip(&rows.0).for_each(|(a, b)| *a |= b);
             return;
         }
         let span = into.0.len() * 64;
         rows.each(|row| {
-            let place = self.places[row] as usize;
+            let place = self.place(row);
             if place < span {
                 into.set(place);
             }
@@ -145,14 +176,14 @@ impl Placed {
 }
 
 impl Attributes {
-    fn keep(&mut self, needs: &ProfileNeeds, columns: &Columns, places: &[u32]) -> Result<()> {
+    fn keep(&mut self, needs: &ProfileNeeds, columns: &Columns, placed: Placed<'_>) -> Result<()> {
         if needs.kept.is_empty() {
             return Ok(());
         }
         let before = needs.kept.first().and_then(|name| self.kept.columns.get(name));
         let start = before.map_or(0, |parts| parts.iter().map(Array::len).sum::<usize>());
-        for (row, place) in places.iter().enumerate() {
-            if let Some(slot) = self.kept.rows.get_mut(*place as usize) {
+        for row in 0..placed.ids.len() {
+            if let Some(slot) = self.kept.rows.get_mut(placed.place(row)) {
                 *slot = u32::try_from(start + row).unwrap_or(u32::MAX);
             }
         }

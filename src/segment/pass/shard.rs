@@ -4,6 +4,7 @@
 //! Mostly every id of a shard has a place. A refresh works on the few profiles that something changed
 //! for; they are numbered anew, so that states are as small as they are few.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::error::Result;
@@ -20,7 +21,7 @@ pub(super) const NOWHERE: u32 = u32::MAX;
 #[derive(Debug, Clone)]
 pub(super) struct Shard {
     /// The first id.
-    start: u32,
+    pub(super) start: u32,
     /// How many ids there are, given out or not: a multiple of 64.
     ids: usize,
     /// Those that are worked on, where it is not all of them.
@@ -38,6 +39,13 @@ struct Chosen {
     ids: Vec<u32>,
     /// The place of each id of the shard, by its distance from the first.
     places: Vec<u32>,
+}
+
+impl Chosen {
+    /// The place of the id that is so far from the first of the shard.
+    fn place(&self, distance: u32) -> u32 {
+        self.places.get(distance as usize).copied().unwrap_or(NOWHERE)
+    }
 }
 
 /// Files that a run reads.
@@ -104,21 +112,27 @@ impl Shard {
         self.chosen.is_some()
     }
 
-    /// The place of each of `ids`: `span` or more for one that has none.
-    pub(super) fn places(&self, ids: &[i32]) -> Vec<u32> {
-        let from_start = |id: &i32| id.cast_unsigned().wrapping_sub(self.start);
+    /// Numbers for `ids`, and the number of place 0: the place of each is its distance from there, and
+    /// is `span` or more for one that has none.
+    pub(super) fn located<'a>(&self, ids: &'a [i32]) -> (Cow<'a, [i32]>, u32) {
         match &self.chosen {
-            None => ids.iter().map(from_start).collect(),
+            None => (Cow::Borrowed(ids), self.start),
             Some(chosen) => {
-                let place = |id| chosen.places.get(from_start(id) as usize).copied();
-                ids.iter().map(|id| place(id).unwrap_or(NOWHERE)).collect()
+                let place = |id: &i32| chosen.place(id.cast_unsigned().wrapping_sub(self.start));
+                (ids.iter().map(|id| place(id).cast_signed()).collect(), 0)
             }
         }
     }
 
+    /// The rows of `ids` that have a place.
+    pub(super) fn rows(&self, ids: &[i32]) -> Words {
+        Words::of_rows(ids.len(), |row| self.place(ids[row]).is_some())
+    }
+
     /// The place of `id`, where it has one.
     pub(super) fn place(&self, id: i32) -> Option<usize> {
-        let place = self.places(&[id])[0] as usize;
+        let distance = id.cast_unsigned().wrapping_sub(self.start);
+        let place = self.chosen.as_ref().map_or(distance, |chosen| chosen.place(distance)) as usize;
         (place < self.span).then_some(place)
     }
 

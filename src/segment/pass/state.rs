@@ -42,8 +42,10 @@ enum Values {
 /// Rows of one run: whose they are, and which of them count.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rows<'a> {
-    /// Each row's profile, as its place in the shard.
-    pub(super) places: &'a [u32],
+    /// Each row's profile.
+    pub(super) ids: &'a [i32],
+    /// The id of place 0 of the shard.
+    pub(super) start: u32,
     /// The rows that count; all where there is nothing.
     pub(super) chosen: Option<&'a Words>,
 }
@@ -53,12 +55,17 @@ impl Rows<'_> {
     pub(super) fn each(self, mut f: impl FnMut(usize, usize)) {
         match self.chosen {
             None => {
-                for (row, &place) in self.places.iter().enumerate() {
-                    f(row, place as usize);
+                for (row, id) in self.ids.iter().enumerate() {
+                    f(row, self.place(*id));
                 }
             }
-            Some(chosen) => chosen.each(|row| f(row, self.places[row] as usize)),
+            Some(chosen) => chosen.each(|row| f(row, self.place(self.ids[row]))),
         }
+    }
+
+    /// The place of `id` in the shard.
+    fn place(self, id: i32) -> usize {
+        id.cast_unsigned().wrapping_sub(self.start) as usize
     }
 
     /// The rows that count and are valid in `nulls`, as words; nothing where that is all of them.

@@ -41,14 +41,18 @@ impl Words {
     pub(super) fn of_rows(rows: usize, mut test: impl FnMut(usize) -> bool) -> Self {
         let mut words = Vec::with_capacity(rows.div_ceil(64));
         let mut row = 0;
-        while row < rows {
-            let end = (row + 64).min(rows);
-            let mut word = 0_u64;
-            for (bit, row) in (row..end).enumerate() {
-                word |= u64::from(test(row)) << bit;
+        // A byte a row first, which compilers make wide instructions of; then eight bytes at a time.
+        while row + 64 <= rows {
+            let mut bytes = [0_u8; 64];
+            for (place, byte) in bytes.iter_mut().enumerate() {
+                *byte = u8::from(test(row + place));
             }
-            words.push(word);
-            row = end;
+            words.push(packed(&bytes));
+            row += 64;
+        }
+        if row < rows {
+            let rest = (row..rows).enumerate();
+            words.push(rest.fold(0, |word, (bit, row)| word | u64::from(test(row)) << bit));
         }
         Self(words)
     }
@@ -98,6 +102,15 @@ impl Words {
         self.each(|bit| ids.push(u32::try_from(bit).unwrap_or(u32::MAX)));
         ids
     }
+}
+
+/// The lowest bit of each byte. The product moves bit 0 of byte n to bit n of the highest byte: its
+/// factors are 7 bits apart, so no two of them meet.
+fn packed(bytes: &[u8; 64]) -> u64 {
+    let (eights, _) = bytes.as_chunks::<8>();
+    let byte =
+        |eight: &[u8; 8]| u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+    eights.iter().enumerate().fold(0, |word, (place, eight)| word | byte(eight) << (8 * place))
 }
 
 #[cfg(test)]

@@ -1,0 +1,81 @@
+//! The tasks of a run, shared out among threads: the calling task works along, and nobody waits for a
+//! thread that did not come to it.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::error::{Error, Result};
+
+/// Runs `tasks` on up to `threads` threads; gives their results in the order of the tasks. Dropped, it
+/// stops the threads.
+///
+/// # Errors
+/// Where a task panics.
+pub(super) async fn each<T, F>(tasks: Vec<F>, threads: usize) -> Result<Vec<T>>
+where
+    F: Future<Output = T> + Send + 'static,
+    T: Send + 'static,
+{
+    let wanted = tasks.len();
+    let queue: VecDeque<(usize, F)> = tasks.into_iter().enumerate().collect();
+    let queue = Arc::new(Mutex::new(queue));
+    let (done, mut results) = mpsc::unbounded_channel();
+    let helpers = threads.min(wanted).saturating_sub(1);
+    let helpers = (0..helpers).map(|_| tokio::spawn(work(Arc::clone(&queue), done.clone())));
+    let _helpers = Helpers(helpers.collect());
+    work(queue, done).await;
+    let mut all: Vec<Option<T>> = std::iter::repeat_with(|| None).take(wanted).collect();
+    for _ in 0..wanted {
+        let (place, result) =
+            results.recv().await.ok_or_else(|| Error::internal("a pass stopped"))?;
+        all[place] = Some(result);
+    }
+    Ok(all.into_iter().flatten().collect())
+}
+
+type Queue<F> = Arc<Mutex<VecDeque<(usize, F)>>>;
+
+/// Takes one task after the other until there is none.
+async fn work<T, F: Future<Output = T>>(queue: Queue<F>, done: mpsc::UnboundedSender<(usize, T)>) {
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    while let Some((place, task)) = next() {
+        let result = task.await;
+        // Whoever waited may have given up.
+        let _nobody_waits = done.send((place, result));
+    }
+}
+
+/// Threads that are stopped when nobody waits for them any more.
+struct Helpers(Vec<JoinHandle<()>>);
+
+impl Drop for Helpers {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+    async fn results_come_in_the_order_of_the_tasks() {
+        for threads in [1, 2, 5, 40] {
+            let tasks = (0..20_u32).map(|n| async move {
+                for _ in 0..n % 3 {
+                    tokio::task::yield_now().await;
+                }
+                n
+            });
+            let results = each(tasks.collect(), threads).await.expect("no task panics");
+            assert_eq!(results, (0..20).collect::<Vec<_>>());
+        }
+        let none: Vec<std::future::Ready<u32>> = Vec::new();
+        let none = each(none, 2).await.expect("nothing panics");
+        assert!(none.is_empty());
+    }
+}
