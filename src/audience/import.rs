@@ -56,6 +56,8 @@ pub async fn import(request: &ImportRequest<'_>) -> Result<(Imported, Committed)
         name: request.name,
         membership: request.membership,
         definition: &digest,
+        inputs: None,
+        beside: None,
         status: Status::Imported,
         as_of: request.now,
         now: request.now,

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::membership::Membership;
 use crate::model::{AsOf, BuildId, Name, TableName};
 use crate::query::{Limits, Session};
-use crate::store::{Change, Committed, FileLayout, Store, StoreSnapshot, encode};
+use crate::store::{Change, Committed, FileLayout, Store, StoreSnapshot, TableChange, encode};
 
 use super::catalog::{Catalog, State, Status};
 use super::rows;
@@ -25,12 +25,16 @@ pub struct KeepRequest<'a> {
     pub membership: &'a Membership,
     /// What it is defined by; the next build of what reads it compares it.
     pub definition: &'a str,
+    /// The digest of all that it depends on, where that is more than what defines it.
+    pub inputs: Option<&'a str>,
     /// What it is called in lists.
     pub status: Status,
     /// What `now()` was.
     pub as_of: AsOf,
     /// The clock.
     pub now: AsOf,
+    /// What else joins the commit: scores.
+    pub beside: Option<(TableName, TableChange)>,
     /// The time that finding it took.
     pub elapsed_ms: u64,
     /// Threads and memory.
@@ -60,7 +64,7 @@ pub async fn keep(request: &KeepRequest<'_>) -> Result<(State, Committed)> {
         elapsed_ms: request.elapsed_ms,
         definition: request.definition.to_owned(),
         membership_build: Some(build),
-        inputs: Some(request.definition.to_owned()),
+        inputs: Some(request.inputs.unwrap_or(request.definition).to_owned()),
         store_version: snapshot.record.version,
         error: None,
     };
@@ -79,6 +83,9 @@ pub async fn keep(request: &KeepRequest<'_>) -> Result<(State, Committed)> {
     let encoded = encode::encode(schema, &[rows], FileLayout::of(TableName::Builds))?;
     let file = store.put(TableName::Builds, "", encoded).await?;
     change.table(TableName::Builds).added.push(file);
+    if let Some((table, beside)) = &request.beside {
+        *change.table(*table) = beside.clone();
+    }
     let committed = store.commit(snapshot, change).await?;
     Ok((state, committed))
 }

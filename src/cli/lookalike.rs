@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::engine::{Explanation, LookalikeOptions, LookalikeReport, ReachAt, Report, Size};
+use crate::engine::{Explanation, Lock, LookalikeOptions, LookalikeReport, ReachAt, Report, Size};
 use crate::error::Result;
 
 use super::Outcome;
@@ -46,6 +46,11 @@ pub struct LookalikeArgs {
     /// Keep the audience as this segment
     #[arg(long = "as", value_name = "NAME")]
     keep_as: Option<String>,
+    /// What `throng build` keeps when it refreshes the audience: reach learns anew and keeps the size,
+    /// score keeps the model and the lowest score
+    #[arg(long, value_name = "reach|score", default_value = "reach", hide_default_value = true)]
+    #[arg(value_parser = ["reach", "score"], requires = "keep_as")]
+    lock: String,
     /// Segments whose members may not be in the audience
     #[arg(long, value_delimiter = ',', value_name = "SEGMENT,..")]
     exclude: Vec<String>,
@@ -126,6 +131,7 @@ pub(super) async fn run(
         four_fifths: args.four_fifths.clone(),
         include_seed: args.include_seed,
         model: args.model.clone(),
+        lock: if args.lock == "score" { Lock::Score } else { Lock::Reach },
         save_model: args.save_model.clone(),
         scores: args.scores.clone(),
         report: args.report.clone(),
@@ -239,7 +245,7 @@ fn reach(out: &mut String, reach: &[ReachAt]) {
     let _infallible = write!(out, "\n{}", render(&shown));
 }
 
-fn why(out: &mut String, explanation: &Explanation) {
+pub(super) fn why(out: &mut String, explanation: &Explanation) {
     let _infallible = writeln!(
         out,
         "\nProfile {} ({}): score {:.4}, lift {:.1}, {} the audience",

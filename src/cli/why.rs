@@ -19,7 +19,8 @@ Examples:
   throng why vip --user email=ann@example.com      where the value alone is not clear
   throng why vip --user u-1042 --as-of 2026-06-01
 
-Each leaf of the segment is true or false for the profile; the values that decide it stand beside.")]
+Each leaf of the segment is true or false for the profile; the values that decide it stand beside.
+Of an audience of look-alikes it tells the score, and what each feature adds to it.")]
 pub struct WhyArgs {
     /// The segment
     name: String,
@@ -42,6 +43,10 @@ pub(super) async fn run(args: &WhyArgs, global: &Global, output: &mut Output) ->
 fn text(why: &Why, user: &str) -> String {
     let is = if why.member { "is" } else { "is not" };
     let mut out = format!("{user} (profile {}) {is} in {}\n", why.profile_id, why.name);
+    if let Some(explanation) = &why.lookalike {
+        super::lookalike::why(&mut out, explanation);
+        return out;
+    }
     let Some(set) = &why.set else {
         out.push_str("The query is not made of leaves, so there is no more to say.\n");
         return out;

@@ -2,11 +2,9 @@
 
 use serde::Serialize;
 
-use crate::audience::build::build;
-use crate::audience::{BuildRequest, BuiltSegment, Status};
-use crate::error::{Error, Result};
+use crate::audience::{BuiltSegment, Status};
+use crate::error::Result;
 use crate::model::AsOf;
-use crate::segment::Selector;
 
 use super::open::Engine;
 
@@ -54,24 +52,7 @@ impl Engine {
         on_done: &(dyn Fn(usize, usize, &str) + Sync),
     ) -> Result<BuildReport> {
         let started = std::time::Instant::now();
-        if self.project.segments.is_empty() {
-            return Err(Error::input("the project has no segments")
-                .with_hint("write one: sql/segments/vip.sql, a query that returns profile_id"));
-        }
-        let selectors: Vec<_> = options.selectors.iter().map(|s| Selector::parse(s)).collect();
-        let (store, snapshot) = self.opened().await?;
-        let request = BuildRequest {
-            store: &store,
-            snapshot: &snapshot,
-            segments: &self.project.segments,
-            selectors: &selectors,
-            as_of: self.as_of(options.as_of)?,
-            now: self.now,
-            full: options.full,
-            limits: self.limits,
-            on_done,
-        };
-        let built = build(&request).await?;
+        let built = self.build_in_order(options, on_done).await?;
         Ok(BuildReport {
             build: built.build.0,
             as_of: built.as_of.to_string(),

@@ -2,11 +2,14 @@
 
 use chrono::TimeDelta;
 
+use crate::audience::Catalog;
 use crate::error::Result;
 use crate::ingest::optimize::{Optimized, optimize};
+use crate::query::Session;
 use crate::store::Committed;
 use crate::store::vacuum::{Vacuumed, vacuum};
 
+use super::lookalike::models_used;
 use super::open::Engine;
 
 impl Engine {
@@ -32,6 +35,10 @@ impl Engine {
     /// Where the store cannot be listed or written.
     pub async fn vacuum(&self, older_than: TimeDelta, dry_run: bool) -> Result<Vacuumed> {
         let (store, snapshot) = self.opened().await?;
-        vacuum(&store, &snapshot, older_than, self.now, dry_run).await
+        let tables = vacuum(&store, &snapshot, older_than, self.now, dry_run).await?;
+        let session = Session::over(&store, &snapshot, self.limits, self.now)?;
+        let used = models_used(&Catalog::load(&session).await?);
+        let models = store.vacuum_models(&used, older_than, self.now, dry_run).await?;
+        Ok(Vacuumed { files: tables.files + models.files, bytes: tables.bytes + models.bytes })
     }
 }

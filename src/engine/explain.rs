@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::audience::Catalog;
 use crate::error::{Error, Result};
+use crate::lookalike::Explanation;
 use crate::membership::Membership;
 use crate::model::{AsOf, Name, ProfileId};
 use crate::query::{Limits, Session};
@@ -66,6 +67,9 @@ pub struct Why {
     pub set: Option<String>,
     /// Each leaf, for this profile.
     pub leaves: Vec<WhyLeaf>,
+    /// Why it has its score, where the segment is an audience of look-alikes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lookalike: Option<Explanation>,
 }
 
 /// A leaf for one profile.
@@ -112,6 +116,9 @@ impl Engine {
     /// # Errors
     /// Where there is no such segment or profile, or the store cannot be read.
     pub async fn why(&self, name: &str, user: &str, as_of: Option<AsOf>) -> Result<Why> {
+        if let Some(why) = self.why_alike(name, user, as_of).await? {
+            return Ok(why);
+        }
         let together = self.together(name, self.as_of(as_of)?).await?;
         let Together { session, batch, plans } = &together;
         let profile = find(session, user).await?;
@@ -123,6 +130,7 @@ impl Engine {
                 member,
                 set: None,
                 leaves: Vec::new(),
+                lookalike: None,
             });
         };
         let (membership, _) = batch.members(name, &plans[name], session, self.limits).await?;
@@ -158,6 +166,7 @@ impl Engine {
             member,
             set: Some(batch.program().shown(set)),
             leaves,
+            lookalike: None,
         })
     }
 
@@ -257,7 +266,7 @@ pub enum Steps {
 }
 
 /// The profile with the identifier `user`.
-async fn find(session: &Session, user: &str) -> Result<ProfileId> {
+pub(super) async fn find(session: &Session, user: &str) -> Result<ProfileId> {
     let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
     let condition = match user.split_once('=') {
         Some((namespace, value)) => {

@@ -251,17 +251,14 @@ impl Engine {
     /// Where there is no store, or it cannot be read.
     pub async fn status(&self) -> Result<StatusReport> {
         let (store, snapshot) = self.opened().await?;
-        let tables = TableName::ALL.into_iter().map(|name| {
-            let table = snapshot.table(name)?;
-            Ok(TableStatus {
-                name,
-                rows: table.rows(),
-                files: table.files.len() as u64,
-                bytes: table.bytes(),
-                version: table.version,
-            })
+        let tables = snapshot.tables().map(|table| TableStatus {
+            name: table.name,
+            rows: table.rows(),
+            files: table.files.len() as u64,
+            bytes: table.bytes(),
+            version: table.version,
         });
-        let tables = tables.collect::<Result<Vec<_>>>()?;
+        let tables = tables.collect();
         let session = Session::over(&store, &snapshot, self.limits, self.now)?;
         let catalog = Catalog::load(&session).await?;
         let mut segment_statuses = BTreeMap::new();

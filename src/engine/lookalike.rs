@@ -1,33 +1,27 @@
 //! Look-alikes: from a seed in the store to an audience in the store, files beside it, and a report.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-use arrow::array::{ArrayRef, Float64Array, Int32Array, RecordBatch};
-use arrow::datatypes::{DataType, Field, Schema};
 
 use crate::audience::keep::{KeepRequest, keep};
 use crate::audience::{Catalog, State, Status};
 use crate::error::{Error, Result};
 use crate::lookalike::{
-    Explanation, Found, Kept, Model, Queries, Report, Request, Scores, Size, page, run,
+    Explanation, Found, Kept, Lock, Model, Queries, Report, Request, Size, Standing, page, run,
     seed_columns, sensitive,
 };
 use crate::membership::Membership;
-use crate::model::tables::PROFILE_ID;
+use crate::membership::wire::{self, Format};
 use crate::model::{AsOf, Name, ProfileId};
 use crate::query::Session;
-use crate::store::encode::to_parquet;
 use crate::store::{Committed, Store, StoreSnapshot};
 
+use super::explain::{Why, find};
 use super::look::{Leaf, Listing, Shown};
 use super::open::Engine;
+use super::scores;
 
 /// What the definition of a look-alike's audience begins with; the digest of its model follows.
 const DEFINITION: &str = "lookalike:";
-
-/// Rows in a batch of scores.
-const BATCH_ROWS: usize = 1 << 20;
 
 /// What to find.
 #[derive(Debug, Clone)]
@@ -56,6 +50,8 @@ pub struct LookalikeOptions {
     pub include_seed: bool,
     /// A model file to score with, instead of learning.
     pub model: Option<PathBuf>,
+    /// What stays when the audience is refreshed.
+    pub lock: Lock,
     /// Where the model is written.
     pub save_model: Option<PathBuf>,
     /// Where the scores are written, as Parquet.
@@ -84,6 +80,7 @@ impl LookalikeOptions {
             four_fifths: None,
             include_seed: false,
             model: None,
+            lock: Lock::Reach,
             save_model: None,
             scores: None,
             report: None,
@@ -91,6 +88,58 @@ impl LookalikeOptions {
             as_of: None,
         }
     }
+
+    /// What the next build is to ask again, where the lowest member has the score `threshold`.
+    fn standing(&self, threshold: f64) -> Standing {
+        Standing {
+            seed: self.seed.clone(),
+            features: self.features.clone(),
+            size: match self.lock {
+                Lock::Reach => self.size,
+                // Nine digits come back from a model file as they were.
+                Lock::Score => Size::From((threshold * 1e9).floor() / 1e9),
+            },
+            relearn: self.lock == Lock::Reach && self.model.is_none(),
+            exclude: self.exclude.clone(),
+            negatives: self.negatives.clone(),
+            exclude_columns: self.exclude_columns.clone(),
+            keep_columns: self.keep_columns.clone(),
+            sensitive: self.sensitive.clone(),
+            four_fifths: self.four_fifths.clone(),
+            include_seed: self.include_seed,
+        }
+    }
+
+    /// What `standing` asks for.
+    pub(super) fn again(standing: &Standing) -> Self {
+        Self {
+            features: standing.features.clone(),
+            size: standing.size,
+            exclude: standing.exclude.clone(),
+            negatives: standing.negatives.clone(),
+            exclude_columns: standing.exclude_columns.clone(),
+            keep_columns: standing.keep_columns.clone(),
+            sensitive: standing.sensitive.clone(),
+            four_fifths: standing.four_fifths.clone(),
+            include_seed: standing.include_seed,
+            ..Self::new(standing.seed.as_str())
+        }
+    }
+}
+
+/// What a look-alike is found from: one version of the store, at one moment.
+pub(super) struct At<'a> {
+    pub(super) session: &'a Session,
+    pub(super) snapshot: &'a StoreSnapshot,
+    pub(super) as_of: AsOf,
+}
+
+/// Where an audience is kept.
+pub(super) struct Place<'a> {
+    pub(super) store: &'a Store,
+    pub(super) snapshot: &'a StoreSnapshot,
+    pub(super) name: &'a Name,
+    pub(super) as_of: AsOf,
 }
 
 /// What was found, and where it was written.
@@ -117,27 +166,34 @@ impl Engine {
         let as_of = self.as_of(options.as_of)?;
         let (store, snapshot) = self.opened().await?;
         let session = Session::over(&store, &snapshot, self.limits, as_of)?;
-        let request = self.request(options, &session, &snapshot, as_of).await?;
-        let found = run(&session, request).await?;
-        let Found { mut report, model, audience, scores, explanation } = found;
+        let model = options.model.as_deref().map(Model::read).transpose()?.map(Box::new);
+        let request = self
+            .request(options, model, &At { session: &session, snapshot: &snapshot, as_of })
+            .await?;
+        let mut found = run(&session, request).await?;
         let mut files = Vec::new();
         if let Some(path) = &options.save_model {
-            write(path, &model.to_bytes()?)?;
+            write(path, &found.model.to_bytes()?)?;
             files.push(path.clone());
         }
         if let Some(path) = &options.scores {
-            write(path, &scores_file(&scores)?)?;
+            write(path, &scores::file(&found.scores)?)?;
             files.push(path.clone());
         }
         if let Some(name) = name {
-            report.audience =
-                Some(self.keep(&store, &snapshot, &name, &audience, &model, &report, as_of).await?);
+            let standing = options.standing(found.report.threshold);
+            let catalog = Catalog::load(&session).await?;
+            let trigger = self.trigger(&standing, &catalog, &session, &snapshot).await?;
+            found.model.lineage.standing = Some(standing);
+            let place = Place { store: &store, snapshot: &snapshot, name: &name, as_of };
+            let kept = self.keep(&place, &found, &trigger).await?;
+            found.report.audience = Some(kept);
         }
         if let Some(path) = &options.report {
-            write(path, page(&report).as_bytes())?;
+            write(path, page(&found.report).as_bytes())?;
             files.push(path.clone());
         }
-        Ok(LookalikeReport { report, explanation, files })
+        Ok(LookalikeReport { report: found.report, explanation: found.explanation, files })
     }
 
     /// The SQL of the feature queries that `features` names, by name.
@@ -160,16 +216,15 @@ impl Engine {
         Ok(name)
     }
 
-    async fn request(
+    pub(super) async fn request(
         &self,
         options: &LookalikeOptions,
-        session: &Session,
-        snapshot: &StoreSnapshot,
-        as_of: AsOf,
+        model: Option<Box<Model>>,
+        at: &At<'_>,
     ) -> Result<Request> {
+        let At { session, snapshot, as_of } = *at;
         let catalog = Catalog::load(session).await?;
         let queries = Queries::choose(session, &self.project.features, &options.features).await?;
-        let model = options.model.as_deref().map(Model::read).transpose()?.map(Box::new);
         let mut wanted = options.sensitive.clone();
         let chosen =
             self.project.features.iter().filter(|f| queries.names().any(|n| n == f.name.as_str()));
@@ -208,7 +263,7 @@ impl Engine {
         })
     }
 
-    async fn members(
+    pub(super) async fn members(
         &self,
         catalog: &Catalog,
         session: &Session,
@@ -238,31 +293,33 @@ impl Engine {
         Ok(all)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "what there is to keep")]
-    async fn keep(
+    /// Keeps an audience with its model, in one commit. `trigger` is [`Engine::trigger`] of what it was
+    /// found from.
+    pub(super) async fn keep(
         &self,
-        store: &Store,
-        snapshot: &StoreSnapshot,
-        name: &Name,
-        membership: &Membership,
-        model: &Model,
-        report: &Report,
-        as_of: AsOf,
+        place: &Place<'_>,
+        found: &Found,
+        trigger: &str,
     ) -> Result<Kept> {
+        let (membership, model) = (&found.audience, &found.model);
         let bytes = model.to_bytes()?;
         let digest = blake3::hash(&bytes).to_hex()[..16].to_owned();
-        store.keep_model(&digest, bytes).await?;
+        place.store.keep_model(&digest, bytes).await?;
+        // Two audiences from the same can differ by their moment; who reads them must be told.
+        let members = blake3::hash(&wire::encode(membership, Format::Roaring));
         let request = KeepRequest {
-            store,
-            snapshot,
+            store: place.store,
+            snapshot: place.snapshot,
             operation: "lookalike",
-            name,
+            name: place.name,
             membership,
             definition: &format!("{DEFINITION}{digest}"),
+            inputs: Some(&format!("{trigger}:{}", &members.to_hex()[..16])),
             status: Status::Built,
-            as_of,
+            as_of: place.as_of,
             now: self.now,
-            elapsed_ms: report.elapsed_ms,
+            beside: Some(scores::change(place, &found.scores).await?),
+            elapsed_ms: found.report.elapsed_ms,
             limits: self.limits,
         };
         let (state, committed) = keep(&request).await?;
@@ -270,7 +327,7 @@ impl Engine {
             return Err(error);
         }
         Ok(Kept {
-            name: name.to_string(),
+            name: place.name.to_string(),
             build: state.build.0,
             entered: state.entered.unwrap_or(0),
             exited: state.exited.unwrap_or(0),
@@ -307,8 +364,10 @@ impl Engine {
         };
         let model = self.model_of(state).await?;
         let lineage = model.as_ref().map(|model| &model.lineage);
-        let needs =
-            lineage.map(|l| std::iter::once(&l.seed).chain(&l.negatives).cloned().collect());
+        let needs = lineage.map(|l| match &l.standing {
+            Some(standing) => standing.needs().map(str::to_owned).collect(),
+            None => std::iter::once(&l.seed).chain(&l.negatives).cloned().collect(),
+        });
         let reads = lineage.map(|l| l.features.clone()).unwrap_or_default();
         Ok(Some(Shown {
             listing: listing(state, model.as_ref()),
@@ -322,8 +381,50 @@ impl Engine {
         }))
     }
 
+    /// Why a profile has its score, where `name` is an audience of look-alikes: by the model that the
+    /// audience has, and the data as they are.
+    pub(super) async fn why_alike(
+        &self,
+        name: &str,
+        user: &str,
+        as_of: Option<AsOf>,
+    ) -> Result<Option<Why>> {
+        let (store, snapshot) = self.opened().await?;
+        let session = Session::over(&store, &snapshot, self.limits, self.now)?;
+        let catalog = Catalog::load(&session).await?;
+        let Some(state) = self.lookalikes(&catalog).find(|s| s.segment == name) else {
+            return Ok(None);
+        };
+        let model = self.model_of(state).await?.map(Box::new);
+        let Some(model) = model else {
+            return Err(Error::data(format!("the model of {name} is not in the store any more"))
+                .with_hint("throng lookalike SEED --as NAME makes it anew"));
+        };
+        let as_of = as_of.unwrap_or(state.as_of);
+        let session = Session::over(&store, &snapshot, self.limits, as_of)?;
+        let options = match &model.lineage.standing {
+            Some(standing) => LookalikeOptions::again(standing),
+            None => LookalikeOptions::new(model.lineage.seed.as_str()),
+        };
+        let profile = find(&session, user).await?;
+        let mut request = self
+            .request(&options, Some(model), &At { session: &session, snapshot: &snapshot, as_of })
+            .await?;
+        request.explain = Some(profile);
+        let explanation = run(&session, request).await?.explanation;
+        let member = self.members(&catalog, &session, name).await?.contains(profile);
+        Ok(Some(Why {
+            name: name.to_owned(),
+            profile_id: profile.get(),
+            member,
+            set: None,
+            leaves: Vec::new(),
+            lookalike: explanation.map(|explanation| Explanation { member, ..explanation }),
+        }))
+    }
+
     /// The model that an audience was found with, if it is still there.
-    async fn model_of(&self, state: &State) -> Result<Option<Model>> {
+    pub(super) async fn model_of(&self, state: &State) -> Result<Option<Model>> {
         let digest = state.definition.strip_prefix(DEFINITION).unwrap_or_default();
         let bytes = self.store().await?.kept_model(digest).await?;
         bytes.map(|bytes| Model::from_bytes(&bytes)).transpose()
@@ -346,6 +447,12 @@ fn listing(state: &State, model: Option<&Model>) -> Listing {
         tags: Vec::new(),
         description: model.map_or_else(|| "Look-alikes".to_owned(), described),
     }
+}
+
+/// The digests of the models that audiences have now.
+pub(super) fn models_used(catalog: &Catalog) -> std::collections::BTreeSet<String> {
+    let digests = catalog.iter().filter_map(|state| state.definition.strip_prefix(DEFINITION));
+    digests.map(str::to_owned).collect()
 }
 
 /// Whether a state is that of a look-alike's audience.
@@ -372,27 +479,6 @@ async fn profile(session: &Session, who: &str) -> Result<ProfileId> {
         Error::input(format!("\"{who}\" is no profile"))
             .with_hint("write its profile_id, or a namespace and a value: user_id=u1")
     })
-}
-
-fn scores_file(scores: &Scores) -> Result<Vec<u8>> {
-    let schema = Arc::new(Schema::new(vec![
-        Field::new(PROFILE_ID, DataType::Int32, false),
-        Field::new("score", DataType::Float64, false),
-        Field::new("lift", DataType::Float64, false),
-    ]));
-    let batch = |from: usize| {
-        let to = (from + BATCH_ROWS).min(scores.ids.len());
-        let columns: Vec<ArrayRef> = vec![
-            Arc::new(Int32Array::from(scores.ids[from..to].to_vec())),
-            Arc::new(Float64Array::from(scores.scores[from..to].to_vec())),
-            Arc::new(Float64Array::from(scores.lifts[from..to].to_vec())),
-        ];
-        RecordBatch::try_new(Arc::clone(&schema), columns)
-            .map_err(|e| Error::internal(format!("scores: {e}")))
-    };
-    let starts = (0..scores.ids.len()).step_by(BATCH_ROWS);
-    let batches = starts.map(batch).collect::<Result<Vec<_>>>()?;
-    Ok(to_parquet(&schema, &batches)?.to_vec())
 }
 
 /// Writes a file beside `path` and moves it there once it is whole.

@@ -254,9 +254,9 @@ impl WarmSession {
     pub async fn words(&self) -> Result<Vec<String>> {
         let opened = self.opened().await?;
         let mut words = opened.session.function_names();
-        for name in TableName::ALL {
-            words.push(name.as_str().to_owned());
-            let fields = opened.snapshot.table(name)?.schema.fields().iter();
+        for table in opened.snapshot.tables() {
+            words.push(table.name.as_str().to_owned());
+            let fields = table.schema.fields().iter();
             words.extend(fields.map(|field| field.name().clone()));
         }
         let files = self.engine.project.segments.iter().map(|s| s.name.to_string());

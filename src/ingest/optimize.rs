@@ -43,7 +43,7 @@ pub async fn optimize(
 ) -> Result<(Vec<Optimized>, Option<Change>)> {
     let mut change = Change::new("optimize", now);
     let mut done = Vec::new();
-    for name in TableName::ALL {
+    for name in snapshot.tables().map(|table| table.name) {
         let work = Work { store, snapshot, limits, now, name };
         if let Some(optimized) = work.run(&mut change).await? {
             done.push(optimized);

@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::design::{Design, Line};
 use super::encode::{Encoded, Encoder, Kind};
-use super::linear::Line;
 
 /// Training rows that a word or a missing value must have to get a weight of its own.
 const TERM_ROWS: usize = 8;
@@ -20,25 +20,31 @@ pub(crate) struct Additive {
     pub(crate) tables: Vec<Vec<f32>>,
 }
 
-/// A column of the design.
+/// A column of numbers of the design.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Term {
     /// The standardised number of a feature.
     Number(usize),
     /// The normal score of a feature's bin: its rank, so that outliers and scale do not matter.
     Normal(usize),
-    /// Whether a feature is in one bin.
-    Bin(usize, u8),
+    /// Whether a feature is missing.
+    Missing(usize),
 }
 
 /// Which columns the design has.
-#[derive(Debug, Clone)]
-pub(crate) struct Terms(Vec<Term>);
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Terms {
+    numbers: Vec<Term>,
+    /// Features of words, and the weight of each of their bins.
+    words: Vec<(usize, Vec<Option<u32>>)>,
+    /// Weights that words have.
+    weights: usize,
+}
 
 impl Terms {
     /// The columns for `encoder`'s features, as far as `rows` can tell them apart.
     pub(crate) fn new(encoder: &Encoder, encoded: &Encoded, rows: &[u32]) -> Self {
-        let mut terms = Vec::new();
+        let mut terms = Self::default();
         for (at, feature) in encoder.features.iter().enumerate() {
             let mut counts = vec![0_usize; feature.bins()];
             for &row in rows {
@@ -46,50 +52,62 @@ impl Terms {
             }
             let tells = |count: usize| count >= TERM_ROWS && rows.len() - count >= TERM_ROWS;
             if feature.is_word() {
-                let bins = counts.iter().enumerate().filter(|(_, count)| tells(**count));
-                terms.extend(bins.map(|(bin, _)| Term::Bin(at, bin as u8)));
+                let mut next = terms.weights as u32..;
+                let weights: Vec<Option<u32>> =
+                    counts.iter().map(|c| if tells(*c) { next.next() } else { None }).collect();
+                terms.weights += weights.iter().flatten().count();
+                terms.words.push((at, weights));
             } else {
-                terms.extend([Term::Number(at), Term::Normal(at)]);
+                terms.numbers.extend([Term::Number(at), Term::Normal(at)]);
                 if tells(counts[0]) {
-                    terms.push(Term::Bin(at, 0));
+                    terms.numbers.push(Term::Missing(at));
                 }
             }
         }
-        Self(terms)
+        terms
     }
 
-    /// Columns.
-    pub(crate) fn width(&self) -> usize {
-        self.0.len()
-    }
-
-    /// The design of `rows`, row by row.
-    pub(crate) fn values(&self, encoder: &Encoder, encoded: &Encoded, rows: &[u32]) -> Vec<f32> {
-        let width = self.width();
-        let mut values = vec![0.0; rows.len() * width];
-        for (column, term) in self.0.iter().enumerate() {
-            let slots = values.iter_mut().skip(column).step_by(width).zip(rows);
+    /// The design of `rows`, which `seeds` tells to be seeds or not.
+    pub(crate) fn design(
+        &self,
+        encoder: &Encoder,
+        encoded: &Encoded,
+        rows: &[u32],
+        seeds: Vec<bool>,
+    ) -> Design {
+        let (width, slots) = (self.numbers.len(), self.words.len());
+        let mut numbers = vec![0.0; rows.len() * width];
+        for (column, term) in self.numbers.iter().enumerate() {
+            let cells = numbers.iter_mut().skip(column).step_by(width).zip(rows);
             match *term {
                 Term::Number(at) => {
                     let numbers = &encoded.numbers[at];
-                    slots.for_each(|(slot, &row)| *slot = numbers[row as usize]);
+                    cells.for_each(|(cell, &row)| *cell = numbers[row as usize]);
                 }
                 Term::Normal(at) => {
                     let Kind::Number { normal, .. } = &encoder.features[at].kind else { continue };
                     let bins = &encoded.bins[at];
-                    slots.for_each(|(slot, &row)| {
-                        *slot = normal[usize::from(bins[row as usize])];
+                    cells.for_each(|(cell, &row)| {
+                        *cell = normal[usize::from(bins[row as usize])];
                     });
                 }
-                Term::Bin(at, bin) => {
+                Term::Missing(at) => {
                     let bins = &encoded.bins[at];
-                    slots.for_each(|(slot, &row)| {
-                        *slot = f32::from(u8::from(bins[row as usize] == bin));
+                    cells.for_each(|(cell, &row)| {
+                        *cell = f32::from(u8::from(bins[row as usize] == 0));
                     });
                 }
             }
         }
-        values
+        let mut codes = vec![0; rows.len() * slots];
+        for (column, (at, weights)) in self.words.iter().enumerate() {
+            let cells = codes.iter_mut().skip(column).step_by(slots).zip(rows);
+            let (bins, none) = (&encoded.bins[*at], self.weights as u32);
+            cells.for_each(|(cell, &row)| {
+                *cell = weights[usize::from(bins[row as usize])].unwrap_or(none);
+            });
+        }
+        Design { width, numbers, words: self.weights, slots, codes, seeds }
     }
 
     /// The model that a line over these columns is.
@@ -100,7 +118,7 @@ impl Terms {
             slopes: vec![0.0; features.len()],
             tables: features.iter().map(|f| vec![0.0; f.bins()]).collect(),
         };
-        for (term, &weight) in self.0.iter().zip(&line.weights) {
+        for (term, &weight) in self.numbers.iter().zip(&line.numbers) {
             match *term {
                 Term::Number(at) => model.slopes[at] += weight,
                 Term::Normal(at) => {
@@ -108,7 +126,12 @@ impl Terms {
                     let table = model.tables[at].iter_mut().zip(normal);
                     table.for_each(|(entry, normal)| *entry += weight * normal);
                 }
-                Term::Bin(at, bin) => model.tables[at][usize::from(bin)] += weight,
+                Term::Missing(at) => model.tables[at][0] += weight,
+            }
+        }
+        for (at, weights) in &self.words {
+            for (entry, weight) in model.tables[*at].iter_mut().zip(weights) {
+                *entry = weight.map_or(0.0, |weight| line.words[weight as usize]);
             }
         }
         model
@@ -206,15 +229,15 @@ mod tests {
         let encoded = encoder.encode(400, frame.columns);
         let rows: Vec<u32> = (0..400).collect();
         let terms = Terms::new(&encoder, &encoded, &rows);
-        assert_eq!(terms.width(), 3 + 4);
-        let values = terms.values(&encoder, &encoded, &rows);
-        let weights: Vec<f32> = (0..terms.width()).map(|_| dice.normal() as f32).collect();
-        let line = Line { weights, intercept: 0.25 };
+        let design = terms.design(&encoder, &encoded, &rows, vec![false; 400]);
+        assert_eq!((design.width, design.words, design.slots), (3, 4, 1));
+        let weights: Vec<f64> = (0..design.weights()).map(|_| dice.normal()).collect();
+        let line = Line::of(&weights, design.width);
         let model = terms.model(&encoder, &line);
         let mut scores = vec![0.0; 390];
         model.score(&encoded, 10, &mut scores);
         for (row, score) in (10..).zip(scores) {
-            let plain = line.margin(&values[row * terms.width()..(row + 1) * terms.width()]);
+            let plain = design.margin(&line, row);
             assert!((plain - score).abs() < 1e-5);
             let one = model.margin(|f| encoded.bins[f][row], |f| encoded.numbers[f][row]);
             assert_eq!(one.to_bits(), score.to_bits());

@@ -5,7 +5,7 @@
 //! profile is scored by trees that never saw it.
 
 use super::random::Dice;
-use super::tree::{Oblivious, fixed};
+use super::tree::{DEPTH_MAX, Oblivious, fixed};
 
 /// How trees are grown.
 #[derive(Debug, Clone, Copy)]
@@ -20,8 +20,10 @@ pub(crate) struct Growth {
     pub(crate) l2: f64,
     /// The share of features that a tree may ask for.
     pub(crate) feature_share: f64,
-    /// The share of rows that a tree sees.
-    pub(crate) row_share: f64,
+    /// The share of seeds that a tree sees.
+    pub(crate) seed_share: f64,
+    /// The share of the other rows that it sees; each counts for as many as it stands for.
+    pub(crate) other_share: f64,
 }
 
 /// Training rows: bins row by row, and which rows are seeds.
@@ -106,10 +108,11 @@ impl Work {
         let share = rows.width() as f64 * growth.feature_share;
         let mut features = dice.sample(rows.width(), (share.ceil() as usize).max(1));
         features.sort_unstable();
+        let places = Places::new(rows, &features);
         let mut tree = Oblivious::default();
         for level in 0..growth.depth {
-            self.gather(rows, &features, 1 << level);
-            let Some((feature, last)) = self.best(rows, &features, 1 << level, growth.l2) else {
+            self.gather(rows, &places, level);
+            let Some((feature, last)) = self.best(rows, &places, 1 << level, growth.l2) else {
                 break;
             };
             for (leaf, &row) in self.leaf_of.iter_mut().zip(&self.sampled) {
@@ -124,35 +127,61 @@ impl Work {
     fn sample(&mut self, rows: &Rows<'_>, growth: &Growth, margins: &[f32], dice: &mut Dice) {
         self.sampled.clear();
         self.gradients.clear();
+        let other_weight = (growth.seed_share / growth.other_share) as f32;
         for (row, &margin) in margins.iter().enumerate() {
-            if growth.row_share < 1.0 && super::random::unit(dice.next()) >= growth.row_share {
+            let seed = rows.seeds[row];
+            let share = if seed { growth.seed_share } else { growth.other_share };
+            if share < 1.0 && super::random::unit(dice.next()) >= share {
                 continue;
             }
+            let weight = if seed { 1.0 } else { other_weight };
             let chance = sigmoid(margin);
-            let target = f32::from(u8::from(rows.seeds[row]));
+            let target = f32::from(u8::from(seed));
             self.sampled.push(row as u32);
-            self.gradients.push([chance - target, chance * (1.0 - chance)]);
+            self.gradients.push([weight * (chance - target), weight * chance * (1.0 - chance)]);
         }
         self.leaf_of.clear();
         self.leaf_of.resize(self.sampled.len(), 0);
     }
 
-    /// Sums derivatives by leaf, feature and bin.
-    fn gather(&mut self, rows: &Rows<'_>, features: &[usize], leaves: usize) {
-        let offsets = offsets(rows, features);
-        let stride = offsets[features.len()];
-        self.sums[..stride * leaves].fill([0.0; 2]);
-        let places: Vec<(usize, usize)> =
-            features.iter().copied().zip(offsets.iter().copied()).collect();
+    /// Sums derivatives by leaf, feature and bin, for the leaves that `level` questions make. Below the
+    /// root only the smaller child of each leaf is counted: the other one is what is left of the leaf.
+    fn gather(&mut self, rows: &Rows<'_>, places: &Places, level: usize) {
+        let stride = places.stride;
+        let half = if level == 0 { 0 } else { 1 << (level - 1) };
+        let mut sizes = [0_u32; 1 << DEPTH_MAX];
+        for &leaf in &self.leaf_of {
+            sizes[usize::from(leaf)] += 1;
+        }
+        let high_is_smaller = |low: usize| sizes[low + half] < sizes[low];
+        // What is counted lies in the upper half for now, whichever child it is.
+        self.sums[stride * half..stride * (1 << level)].fill([0.0; 2]);
         for ((&row, &[first, second]), &leaf) in
             self.sampled.iter().zip(&self.gradients).zip(&self.leaf_of)
         {
+            let (leaf, mut slot) = (usize::from(leaf), 0);
+            if level > 0 {
+                let low = leaf % half;
+                if (leaf >= half) != high_is_smaller(low) {
+                    continue;
+                }
+                slot = low + half;
+            }
             let bins = rows.row(row as usize);
-            let sums = &mut self.sums[usize::from(leaf) * stride..][..stride];
-            for &(feature, offset) in &places {
+            let sums = &mut self.sums[slot * stride..][..stride];
+            for &(feature, offset) in &places.features {
                 let sum = &mut sums[offset + usize::from(bins[feature])];
                 sum[0] += first;
                 sum[1] += second;
+            }
+        }
+        let (parents, children) = self.sums.split_at_mut(stride * half);
+        let pairs = parents.chunks_exact_mut(stride).zip(children.chunks_exact_mut(stride));
+        for (low, (parent, child)) in pairs.enumerate() {
+            let high_was_counted = high_is_smaller(low);
+            for (parent, child) in parent.iter_mut().zip(child) {
+                let rest = [parent[0] - child[0], parent[1] - child[1]];
+                (*parent, *child) = if high_was_counted { (rest, *child) } else { (*child, rest) };
             }
         }
     }
@@ -161,21 +190,19 @@ impl Work {
     fn best(
         &self,
         rows: &Rows<'_>,
-        features: &[usize],
+        places: &Places,
         leaves: usize,
         l2: f64,
     ) -> Option<(usize, u8)> {
-        let offsets = offsets(rows, features);
-        let stride = offsets[features.len()];
         let score = |first: f64, second: f64| first * first / (second + l2);
         let mut best = (GAIN_MIN, None);
         let mut gains = Vec::new();
-        for (at, &feature) in features.iter().enumerate() {
+        for &(feature, offset) in &places.features {
             let bins = rows.bin_counts[feature];
             gains.clear();
             gains.resize(bins - 1, 0.0);
             for leaf in 0..leaves {
-                let sums = &self.sums[leaf * stride + offsets[at]..][..bins];
+                let sums = &self.sums[leaf * places.stride + offset..][..bins];
                 let total = sums
                     .iter()
                     .fold([0.0_f64; 2], |t, s| [t[0] + f64::from(s[0]), t[1] + f64::from(s[1])]);
@@ -209,13 +236,23 @@ impl Work {
     }
 }
 
-/// Where each feature's bins begin, and where the last ones end.
-fn offsets(rows: &Rows<'_>, features: &[usize]) -> Vec<usize> {
-    let mut offsets = vec![0];
-    for &feature in features {
-        offsets.push(offsets[offsets.len() - 1] + rows.bin_counts[feature]);
+/// Where the sums of a leaf lie.
+struct Places {
+    /// The features that are summed, and where the bins of each begin.
+    features: Vec<(usize, usize)>,
+    /// Bins of all of them.
+    stride: usize,
+}
+
+impl Places {
+    fn new(rows: &Rows<'_>, features: &[usize]) -> Self {
+        let mut stride = 0;
+        let place = |&feature: &usize| {
+            stride += rows.bin_counts[feature];
+            (feature, stride - rows.bin_counts[feature])
+        };
+        Self { features: features.iter().map(place).collect(), stride }
     }
-    offsets
 }
 
 #[cfg(test)]
@@ -223,8 +260,15 @@ mod tests {
     use super::*;
     use crate::lookalike::metrics::auc;
 
-    const GROWTH: Growth =
-        Growth { trees: 40, depth: 3, rate: 0.1, l2: 1.0, feature_share: 1.0, row_share: 0.8 };
+    const GROWTH: Growth = Growth {
+        trees: 40,
+        depth: 3,
+        rate: 0.1,
+        l2: 1.0,
+        feature_share: 1.0,
+        seed_share: 0.8,
+        other_share: 0.4,
+    };
 
     #[test]
     fn it_learns_what_no_single_feature_tells() {
@@ -253,7 +297,7 @@ mod tests {
     fn without_a_pattern_leaves_stay_near_nothing() {
         let bins = [0, 0, 0, 0];
         let rows = Rows { bins: &bins, bin_counts: &[1], seeds: &[true, false, false, false] };
-        let trees = grow(&rows, &Growth { row_share: 1.0, ..GROWTH }, 1);
+        let trees = grow(&rows, &Growth { seed_share: 1.0, other_share: 1.0, ..GROWTH }, 1);
         assert!(trees.iter().all(|t| t.levels.is_empty() && t.leaves.len() == 1));
     }
 }

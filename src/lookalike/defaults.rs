@@ -29,6 +29,19 @@ const ITEMS_MAX: i64 = 100_000;
 /// Days of the windows that activity is counted in.
 const WINDOW_DAYS: [u32; 3] = [30, 90, 365];
 
+/// Days on which somebody did anything. Grouped twice: to count DISTINCT days, `DataFusion` keeps a set
+/// of them for each profile, which took thirty times the memory.
+const DAYS: &str = "SELECT profile_id, count(*) AS active_days,
+    date_part('epoch', max(day) - min(day)) / 86400.0 / nullif(count(*) - 1, 0) AS mean_gap_days
+FROM (SELECT DISTINCT profile_id, date_trunc('day', ts) AS day FROM events WHERE ts <= now()) AS days
+GROUP BY profile_id";
+
+/// Whether a column holds ids: they are names, and a sum or a mean of them says nothing.
+fn is_id(column: &str) -> bool {
+    let lower = column.to_lowercase();
+    lower == "id" || lower.ends_with("_id")
+}
+
 fn query(name: &str, sql: String, items: bool) -> FeatureQuery {
     FeatureQuery { name: name.to_owned(), sql, file: None, items }
 }
@@ -52,20 +65,20 @@ pub(crate) async fn queries(session: &Session) -> Result<Vec<FeatureQuery>> {
         if [PROFILE_ID, EVENT, TS].contains(&column) {
             continue;
         }
-        match field.data_type() {
-            t if t.is_numeric() && numbers < COLUMNS_MAX => {
-                numbers += 1;
-                columns.extend(sums(column));
-            }
-            DataType::Utf8 | DataType::Utf8View if wordy < COLUMNS_MAX => {
-                wordy += 1;
-                let (own, items) = by_word(session, column).await?;
-                columns.extend(own);
-                found.extend(items);
-            }
-            _ => {}
+        let numeric = field.data_type().is_numeric();
+        let is_word =
+            is_id(column) || matches!(field.data_type(), DataType::Utf8 | DataType::Utf8View);
+        if is_word && wordy < COLUMNS_MAX {
+            wordy += 1;
+            let (own, items) = by_word(session, column, numeric).await?;
+            columns.extend(own);
+            found.extend(items);
+        } else if numeric && !is_word && numbers < COLUMNS_MAX {
+            numbers += 1;
+            columns.extend(sums(column));
         }
     }
+    found.push(query("days", DAYS.to_owned(), false));
     let sql = format!(
         "SELECT profile_id,\n    {}\nFROM events\nWHERE ts <= now()\nGROUP BY profile_id",
         columns.join(",\n    ")
@@ -87,8 +100,12 @@ fn by_event(event: &str) -> [String; 2] {
 }
 
 /// A count for each word of a column that has few, and a query of items for one that has many.
-async fn by_word(session: &Session, column: &str) -> Result<(Vec<String>, Option<FeatureQuery>)> {
-    let quoted = name(column);
+async fn by_word(
+    session: &Session,
+    column: &str,
+    numeric: bool,
+) -> Result<(Vec<String>, Option<FeatureQuery>)> {
+    let quoted = if numeric { format!("CAST({} AS TEXT)", name(column)) } else { name(column) };
     let sql = format!("SELECT approx_distinct({quoted}) FROM events");
     let distinct = number(session, &sql).await?;
     if (2..=WORDS_FEW).contains(&distinct) {
@@ -110,16 +127,14 @@ async fn by_word(session: &Session, column: &str) -> Result<(Vec<String>, Option
     Ok((Vec::new(), Some(query(&format!("items of {column}"), sql, true))))
 }
 
-/// Recency, frequency, tenure, gaps, windows, weekends.
+/// Recency, frequency, tenure, windows, weekends.
 fn activity() -> Vec<String> {
     let mut columns = vec![
         "date_part('epoch', now() - max(ts)) / 86400.0 AS days_since_event".to_owned(),
         "date_part('epoch', now() - min(ts)) / 86400.0 AS days_since_first_event".to_owned(),
         "count(*) AS events".to_owned(),
-        "count(DISTINCT date_trunc('day', ts)) AS active_days".to_owned(),
-        "date_part('epoch', max(ts) - min(ts)) / 86400.0 / nullif(count(DISTINCT date_trunc('day', ts)) - 1, 0) AS mean_gap_days"
+        "avg(CASE WHEN date_part('dow', ts) IN (0, 6) THEN 1.0 ELSE 0.0 END) AS weekend_share"
             .to_owned(),
-        "avg(CASE WHEN date_part('dow', ts) IN (0, 6) THEN 1.0 ELSE 0.0 END) AS weekend_share".to_owned(),
     ];
     columns.extend(WINDOW_DAYS.iter().map(|days| {
         format!("count(*) FILTER (WHERE ts >= now() - INTERVAL '{days} days') AS events_{days}d")
@@ -189,5 +204,11 @@ mod tests {
         assert_eq!(name("a\"b"), "\"a\"\"b\"");
         assert_eq!(text("it's"), "'it''s'");
         assert!(top("x", 3).ends_with("LIMIT 3"));
+    }
+
+    #[test]
+    fn ids_are_names_and_no_numbers() {
+        assert!(is_id("product_id") && is_id("Order_ID") && is_id("id"));
+        assert!(!is_id("paid") && !is_id("amount"));
     }
 }

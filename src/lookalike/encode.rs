@@ -9,9 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::frame::{Column, Frame, Values};
 
-/// Bins of a number, besides the one for missing values. More do not help: on the three public tasks
-/// Histograms of 64 bins fit the first cache; what finer bins would add in AUC was not measured by
-/// itself.
+/// Bins of a number, besides the one for missing values: histograms of 64 bins fit the first cache. What
+/// finer bins would add in AUC was not measured by itself.
 pub(crate) const NUMBER_BINS: usize = 64;
 
 /// Words that have a bin of their own; the rest share one. A bin is one byte, and 0 is missing.

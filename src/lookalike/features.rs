@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::model::AsOf;
 use crate::model::tables::PROFILE_ID;
-use crate::query::Session;
+use crate::query::{Plan, Session};
 
 use super::frame::{Column, Frame, Values};
 use super::layout::Layout;
@@ -25,6 +25,10 @@ const ITEMS_MAX: usize = 1 << 22;
 
 /// Microseconds in a day.
 const DAY_MICROS: f64 = 86_400e6;
+
+/// Ids that features are read for at a time: a multiple of every shard, so that no file is opened for
+/// two parts.
+const PART_IDS: u32 = 1 << 18;
 
 /// A share of moments after `as_of` from which a column counts as newer than it.
 const NEWER_SHARE: f64 = 0.01;
@@ -124,19 +128,21 @@ impl Features {
             }
         }
         let mut seen = vec![0_u64; layout.len().div_ceil(64)];
-        let mut stream = plan.stream().await?;
         let mut strangers = 0;
-        while let Some(batch) = stream.next().await? {
-            let rows = rows_of(&batch, id, layout, &mut strangers)?;
-            for row in rows.iter().flatten() {
-                let bit = 1 << (row % 64);
-                if seen[row / 64] & bit != 0 {
-                    return Err(twice(query, layout.ids[*row]));
+        for part in parts(&plan, layout)? {
+            let mut stream = part.stream().await?;
+            while let Some(batch) = stream.next().await? {
+                let rows = rows_of(&batch, id, layout, &mut strangers)?;
+                for row in rows.iter().flatten() {
+                    let bit = 1 << (row % 64);
+                    if seen[row / 64] & bit != 0 {
+                        return Err(twice(query, layout.ids[*row]));
+                    }
+                    seen[row / 64] |= bit;
                 }
-                seen[row / 64] |= bit;
-            }
-            for (at, builder) in &mut builders {
-                builder.add(batch.column(*at), &rows, as_of)?;
+                for (at, builder) in &mut builders {
+                    builder.add(batch.column(*at), &rows, as_of)?;
+                }
             }
         }
         if strangers > 0 {
@@ -178,6 +184,22 @@ impl Features {
         self.from.push(from.to_owned());
         self.frame.columns.push(builder.finish());
     }
+}
+
+/// The query over all profiles, a part of them at a time where that can be: groups and sets of one
+/// part are all that is in memory then.
+fn parts(plan: &Plan, layout: &Layout) -> Result<Vec<Plan>> {
+    let end = layout.end();
+    let starts = (0..end).step_by(PART_IDS as usize);
+    // The last part has no end, so that rows of strangers are seen and counted there.
+    let upto =
+        |start: u32| if end - start <= PART_IDS { i32::MAX as u32 } else { start + PART_IDS };
+    let part = |start: u32| plan.within(start..upto(start));
+    if end <= PART_IDS {
+        return Ok(vec![plan.clone()]);
+    }
+    let parts = starts.map(part).collect::<Result<Option<Vec<Plan>>>>()?;
+    Ok(parts.unwrap_or_else(|| vec![plan.clone()]))
 }
 
 fn placed(error: Error, query: &FeatureQuery) -> Error {
@@ -369,23 +391,35 @@ impl Items {
             }
         };
         let mut strangers = 0;
-        let mut stream = plan.stream().await?;
-        while let Some(batch) = stream.next().await? {
-            let rows = rows_of(&batch, id, layout, &mut strangers)?;
-            let words = as_type(batch.column(item), &DataType::Utf8)?;
-            let words = words.as_string::<i32>();
-            let counts =
-                count.map(|at| as_type(batch.column(at), &DataType::Float32)).transpose()?;
-            let counts = counts.as_ref().map(AsArray::as_primitive::<Float32Type>);
-            for (at, row) in rows.iter().enumerate() {
-                let Some(row) = row.filter(|_| words.is_valid(at)) else { continue };
-                let many = counts.map_or(1.0, |c| if c.is_valid(at) { c.value(at) } else { 0.0 });
-                let item = self.place(words.value(at)).ok_or_else(|| {
-                    here(Error::limit(format!("there are more than {ITEMS_MAX} different items")))
-                        .with_hint("group them, for example by category")
-                })?;
-                self.entries.push((row as u32, item, many));
+        for part in parts(&plan, layout)? {
+            let mut stream = part.stream().await?;
+            while let Some(batch) = stream.next().await? {
+                let rows = rows_of(&batch, id, layout, &mut strangers)?;
+                self.add(&batch, &rows, item, count).map_err(here)?;
             }
+        }
+        Ok(())
+    }
+
+    fn add(
+        &mut self,
+        batch: &RecordBatch,
+        rows: &[Option<usize>],
+        item: usize,
+        count: Option<usize>,
+    ) -> Result<()> {
+        let words = as_type(batch.column(item), &DataType::Utf8)?;
+        let words = words.as_string::<i32>();
+        let counts = count.map(|at| as_type(batch.column(at), &DataType::Float32)).transpose()?;
+        let counts = counts.as_ref().map(AsArray::as_primitive::<Float32Type>);
+        for (at, row) in rows.iter().enumerate() {
+            let Some(row) = row.filter(|_| words.is_valid(at)) else { continue };
+            let many = counts.map_or(1.0, |c| if c.is_valid(at) { c.value(at) } else { 0.0 });
+            let item = self.place(words.value(at)).ok_or_else(|| {
+                Error::limit(format!("there are more than {ITEMS_MAX} different items"))
+                    .with_hint("group them, for example by category")
+            })?;
+            self.entries.push((row as u32, item, many));
         }
         Ok(())
     }

@@ -53,6 +53,11 @@ impl Layout {
         self.ids.len()
     }
 
+    /// One more than the largest id.
+    pub(crate) fn end(&self) -> u32 {
+        self.rows.len() as u32
+    }
+
     /// The row of a profile, if it is in the population.
     pub(crate) fn row(&self, id: i64) -> Option<usize> {
         let row = *self.rows.get(usize::try_from(id).ok()?)?;

@@ -10,7 +10,7 @@
 //! 2. **Guards.** [`lineage`] finds features made of what defines the seed, [`leaks`] those that alone
 //!    give the answer away. They are named and left out.
 //! 3. **Encoded.** [`encode`]: standardised numbers and bins of a byte; who is which row is [`layout`].
-//! 4. **Learnt.** [`recipe`]: for each [`fold`] a logistic regression ([`linear`], [`additive`]), boosted
+//! 4. **Learnt.** [`recipe`]: for each [`fold`] a logistic regression ([`linear`], [`design`], [`additive`]), boosted
 //!    trees ([`boost`], [`tree`]) and bagged trees ([`forest`]) from all other folds.
 //! 5. **Blended.** [`blend`] weighs the three by how well they rank held-out seeds ([`metrics`]).
 //! 6. **Scored.** Everybody by the models of their own fold; a [`curve`] tells where a score lies.
@@ -33,6 +33,7 @@ mod blend;
 mod boost;
 mod curve;
 mod defaults;
+mod design;
 mod encode;
 mod fair;
 mod features;
@@ -56,6 +57,7 @@ mod run;
 mod size;
 mod sources;
 mod sparse;
+mod standing;
 mod top;
 mod tree;
 mod work;
@@ -71,3 +73,4 @@ pub use run::{
 };
 pub use size::Size;
 pub use sources::{seed_columns, sensitive};
+pub use standing::{Lock, Standing};

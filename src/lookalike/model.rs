@@ -15,6 +15,7 @@ use super::frame::{Column, Frame, Values};
 use super::lift::Steps;
 use super::report::Metrics;
 use super::sparse::{Counts, Projection};
+use super::standing::Standing;
 
 /// The version of the file's layout.
 const FORMAT: u32 = 1;
@@ -41,6 +42,9 @@ pub struct Lineage {
     pub sample_rows: u64,
     /// What each of the blended models counts.
     pub weights: Vec<(String, f64)>,
+    /// What the audience was asked for, where one was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<Standing>,
 }
 
 /// A model.

@@ -104,11 +104,14 @@ fn factor(
         buckets.iter().filter(|(hidden, _)| !hidden).map(|(_, bucket)| bucket).collect();
     let telling = |bucket: &&&Bucket| bucket.seed_share * bucket.lift.max(1e-9).ln();
     let best = shown.iter().max_by(|a, b| telling(a).total_cmp(&telling(b)))?;
-    let reason = format!("{} in {}: {:.1}x in the seed", feature.name, best.bucket, best.lift);
+    // "spend in [120, 400)" and "country in ES", but "spend below 120" and "spend missing".
+    let inside = feature.is_word() || best.bucket.starts_with('[');
+    let inside = if inside && best.bucket != "missing" { "in " } else { "" };
+    let reason = format!("{} {inside}{}: {:.1}x in the seed", feature.name, best.bucket, best.lift);
     Some(Factor {
         feature: feature.name.clone(),
         information,
-        reason: reason.replace(" in missing", " missing"),
+        reason,
         buckets: buckets.into_iter().filter(|(hidden, _)| !hidden).map(|(_, b)| b).collect(),
     })
 }
@@ -157,7 +160,7 @@ fn between(from: Option<f32>, to: Option<f32>) -> String {
     match (from, to) {
         (None, None) => "any value".to_owned(),
         (None, Some(to)) => format!("below {}", short(to)),
-        (Some(from), None) => format!("[{}, and more)", short(from)),
+        (Some(from), None) => format!("{} and more", short(from)),
         (Some(from), Some(to)) => format!("[{}, {})", short(from), short(to)),
     }
 }
@@ -205,9 +208,8 @@ mod tests {
         let found = factors(&encoder, &encoded, &roles, &|row| row < 100);
         assert_eq!(found[0].feature, "spend");
         assert!(found[0].information > 1.0 && found[1].information < 0.1);
-        assert!(
-            found[0].reason.starts_with("spend in [") && found[0].reason.ends_with("x in the seed")
-        );
+        assert!(found[0].reason.ends_with("x in the seed"), "{}", found[0].reason);
+        assert!(!found[0].reason.contains("in below"), "{}", found[0].reason);
         for bucket in &found[0].buckets {
             assert!(bucket.seed_share * 200.0 >= 24.9, "{bucket:?}");
         }

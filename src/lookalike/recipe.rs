@@ -1,6 +1,6 @@
 //! The recipe: what is learnt from a seed, the same for every task. No knob needs turning.
 //!
-//! 1. A training sample: all seeds, known negatives, and enough of the others.
+//! 1. A training sample: seeds, known negatives, and enough of the others.
 //! 2. For each fold, from all other folds: a logistic regression for each penalty of a path, boosted
 //!    trees, and, of bags, more trees.
 //! 3. The penalty and the number of boosted trees that rank held-out seeds best.
@@ -12,11 +12,12 @@ use super::additive::{Additive, Terms};
 use super::blend::Blend;
 use super::boost::{self, Growth, Rows};
 use super::curve::Curve;
+use super::design::{Design, Line, Part};
 use super::encode::{Encoded, Encoder};
 use super::fold::{FoldModel, PARTS};
 use super::forest::{self, Bagging};
 use super::layout::Layout;
-use super::linear::{Design, fit_path};
+use super::linear::Path;
 use super::metrics::auc;
 use super::random::{chosen, draw};
 use super::report::Stability;
@@ -33,8 +34,14 @@ const TREE_COUNTS: [usize; 4] = [50, 100, 200, 300];
 const OTHERS_PER_SEED: usize = 3;
 const OTHERS_MIN: usize = 20_000;
 
-/// Rows that a boosted tree sees about, where there are plenty.
-const TREE_ROWS: f64 = 16_000.0;
+/// Seeds that are learnt from at most, and known negatives; of more, so many are drawn. Ranks no longer
+/// move with so many, and the sample stays in memory whatever the seed. All seeds measure the lift.
+const SEEDS_MAX: usize = 50_000;
+
+/// Seeds, and others, that a boosted tree sees about, where there are plenty. On the three public tasks
+/// and three made ones a tree that saw a half or a quarter of 20,000 others, each counting for as many,
+/// was as good (AUC within .001 but for one, within .002).
+const TREE_ROWS: f64 = 8_000.0;
 
 /// Seeds below which boosted trees ask three questions instead of four.
 const DEEP_SEEDS: usize = 1_000;
@@ -91,14 +98,21 @@ pub(crate) struct Learnt {
 
 /// The rows that are learnt from, ascending.
 fn sample(problem: &Problem<'_>, seeds: usize) -> Vec<u32> {
+    let count = |role| problem.roles.iter().filter(|r| **r == role).count();
     let others = problem.roles.len() - seeds;
-    let wanted = (seeds * OTHERS_PER_SEED).max(OTHERS_MIN);
-    let rate = wanted as f64 / others.max(1) as f64;
+    let wanted = (seeds.min(SEEDS_MAX) * OTHERS_PER_SEED).max(OTHERS_MIN);
+    let rate = |wanted: usize, of: usize| wanted as f64 / of.max(1) as f64;
+    let seed_rate = rate(SEEDS_MAX, count(Role::Seed));
+    let (negative_rate, other_rate) =
+        (rate(SEEDS_MAX, count(Role::Negative)), rate(wanted, others));
     let in_sample = |row: &u32| {
         let row = *row as usize;
-        matches!(problem.roles[row], Role::Seed | Role::Negative)
-            || rate >= 1.0
-            || chosen(draw(SAMPLE_STREAM, problem.layout.ids[row]), rate)
+        let rate = match problem.roles[row] {
+            Role::Seed => seed_rate,
+            Role::Negative => negative_rate,
+            Role::Candidate | Role::Excluded => other_rate,
+        };
+        rate >= 1.0 || chosen(draw(SAMPLE_STREAM, problem.layout.ids[row]), rate)
     };
     (0..problem.roles.len() as u32).filter(in_sample).collect()
 }
@@ -106,7 +120,7 @@ fn sample(problem: &Problem<'_>, seeds: usize) -> Vec<u32> {
 /// What one fold's training left: a model for each choice, and the margins of the held-out rows of
 /// the sample for each.
 struct FoldWork {
-    additive: Vec<Additive>,
+    lines: Vec<Line>,
     model: FoldModel,
     held_additive: Vec<Vec<f32>>,
     held_boosted: Vec<Vec<f32>>,
@@ -120,16 +134,14 @@ pub(crate) fn learn(problem: &Problem<'_>) -> Learnt {
     let is_seed: Vec<bool> =
         rows.iter().map(|&row| problem.roles[row as usize] == Role::Seed).collect();
     let terms = Terms::new(problem.encoder, problem.encoded, &rows);
-    let values = terms.values(problem.encoder, problem.encoded, &rows);
-    let design = Design { values: &values, width: terms.width(), seeds: &is_seed };
-    let gram = design.gram();
+    let design = terms.design(problem.encoder, problem.encoded, &rows, is_seed.clone());
     let trainer = Trainer {
         problem,
         rows: &rows,
         is_seed: &is_seed,
         terms: &terms,
-        values: &values,
-        gram: &gram,
+        path: &Path::new(&design, &PENALTIES),
+        design: &design,
         growth: growth(seeds, rows.len()),
         bagging: bagging(seeds, problem.roles.len()),
     };
@@ -139,13 +151,15 @@ pub(crate) fn learn(problem: &Problem<'_>) -> Learnt {
 }
 
 fn growth(seeds: usize, rows: usize) -> Growth {
+    let share = |count: usize| (TREE_ROWS / count.max(1) as f64).clamp(0.2, 0.8);
     Growth {
         trees: TREE_COUNTS[TREE_COUNTS.len() - 1],
         depth: if seeds < DEEP_SEEDS { 3 } else { 4 },
         rate: 0.03,
         l2: 10.0,
         feature_share: 0.5,
-        row_share: (TREE_ROWS / rows.max(1) as f64).clamp(0.2, 0.8),
+        seed_share: share(seeds),
+        other_share: share(rows.saturating_sub(seeds)),
     }
 }
 
@@ -166,8 +180,8 @@ struct Trainer<'a> {
     rows: &'a [u32],
     is_seed: &'a [bool],
     terms: &'a Terms,
-    values: &'a [f32],
-    gram: &'a [f64],
+    design: &'a Design,
+    path: &'a Path,
     growth: Growth,
     bagging: Bagging,
 }
@@ -180,25 +194,20 @@ impl Trainer<'_> {
         place(range.start)..place(range.end)
     }
 
-    /// `all` of the sample, `width` a row, without those held out.
-    fn without<T: Copy>(all: &[T], width: usize, held: &std::ops::Range<usize>) -> Vec<T> {
-        let (before, behind) = (&all[..held.start * width], &all[held.end * width..]);
+    /// `all` of the sample without those held out.
+    fn without<T: Copy>(all: &[T], held: &std::ops::Range<usize>) -> Vec<T> {
+        let (before, behind) = (&all[..held.start], &all[held.end..]);
         before.iter().chain(behind).copied().collect()
     }
 
     fn fold(&self, fold: usize) -> FoldWork {
         let held = self.held(fold);
-        let is_seed = Self::without(self.is_seed, 1, &held);
-        let additive = self.additive(&held, &is_seed);
-        let held_values = |model: &Additive| {
-            let margin = |&row: &u32| {
-                let (row, encoded) = (row as usize, self.problem.encoded);
-                model.margin(|f| encoded.bins[f][row], |f| encoded.numbers[f][row])
-            };
-            self.rows[held.clone()].iter().map(margin).collect()
-        };
-        let held_additive = additive.iter().map(held_values).collect();
-        let mut bins = self.problem.encoded.rows_of(&Self::without(self.rows, 1, &held));
+        let is_seed = Self::without(self.is_seed, &held);
+        let lines = self.path.fit(&Part { design: self.design, held: held.clone() });
+        let margins =
+            |line| held.clone().map(|row| self.design.margin(line, row)).collect::<Vec<f32>>();
+        let held_additive = lines.iter().map(margins).collect();
+        let mut bins = self.problem.encoded.rows_of(&Self::without(self.rows, &held));
         let features = &self.problem.encoder.features;
         let words: Vec<Option<usize>> =
             features.iter().map(|f| f.is_word().then(|| f.bins())).collect();
@@ -225,19 +234,11 @@ impl Trainer<'_> {
             |row: &[u8]| bagged.iter().map(|t| t.value(|f| row[f])).sum::<i32>() as f32 / UNIT;
         FoldWork {
             held_bagged: held_rows().map(bagged_margin).collect(),
-            additive,
+            lines,
             model: FoldModel { additive: Additive::default(), reorder, boosted, bagged },
             held_additive,
             held_boosted,
         }
-    }
-
-    fn additive(&self, held: &std::ops::Range<usize>, is_seed: &[bool]) -> Vec<Additive> {
-        let values = Self::without(self.values, self.terms.width(), held);
-        let design = Design { values: &values, width: self.terms.width(), seeds: is_seed };
-        let share = is_seed.len() as f64 / self.is_seed.len().max(1) as f64;
-        let lines = fit_path(&design, &PENALTIES, self.gram, share);
-        lines.iter().map(|line| self.terms.model(self.problem.encoder, line)).collect()
     }
 
     /// The choices that rank held-out seeds best, and the blend of what they leave.
@@ -268,7 +269,7 @@ impl Trainer<'_> {
         let finish = |work: FoldWork| {
             let mut model = work.model;
             model.boosted.truncate(TREE_COUNTS[trees]);
-            model.additive = work.additive.into_iter().nth(penalty).unwrap_or_default();
+            model.additive = self.terms.model(self.problem.encoder, &work.lines[penalty]);
             // What counts nothing need not be kept, nor walked.
             if blend.weights[1] < NEGLIGIBLE {
                 model.boosted.clear();
@@ -339,9 +340,8 @@ fn half_scores(
         rows.iter().map(|&row| problem.roles[row as usize] == Role::Seed).collect();
     let seeds = is_seed.iter().filter(|s| **s).count();
     let terms = Terms::new(problem.encoder, problem.encoded, &rows);
-    let values = terms.values(problem.encoder, problem.encoded, &rows);
-    let design = Design { values: &values, width: terms.width(), seeds: &is_seed };
-    let line = fit_path(&design, &[learnt.penalty], &design.gram(), 1.0).swap_remove(0);
+    let design = terms.design(problem.encoder, problem.encoded, &rows, is_seed.clone());
+    let line = Path::new(&design, &[learnt.penalty]).fit(&design.whole()).swap_remove(0);
     let line = terms.model(problem.encoder, &line);
     let mut growth = growth(seeds, rows.len());
     growth.trees = learnt.boosted_trees;

@@ -1,11 +1,14 @@
 //! How large an audience is to be.
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result};
 
 use super::lift::HeldOut;
 
 /// How large an audience is to be.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Size {
     /// So many members.
     Members(u64),
@@ -15,6 +18,9 @@ pub enum Size {
     Lift(f64),
     /// Everybody whose score, the share of candidates that lie below, is at least this, 0..=1.
     Score(f64),
+    /// Everybody whose score by a model that is there already is at least this, 0..=1, however many they
+    /// have become.
+    From(f64),
 }
 
 impl Size {
@@ -65,11 +71,16 @@ impl Size {
         }
     }
 
-    /// The members that it means among `candidates`.
+    /// The members that it means among `candidates`; `from` counts those with at least a score.
     ///
     /// # Errors
     /// Where there are fewer candidates, or no audience has the lift.
-    pub(crate) fn members(self, candidates: u64, held: &HeldOut) -> Result<u64> {
+    pub(crate) fn members(
+        self,
+        candidates: u64,
+        held: &HeldOut,
+        from: impl Fn(f64) -> u64,
+    ) -> Result<u64> {
         let of_share = |share: f64| (candidates as f64 * share).round().max(1.0) as u64;
         match self {
             Self::Members(members) if members > candidates => Err(Error::input(format!(
@@ -79,6 +90,7 @@ impl Size {
             Self::Members(members) => Ok(members),
             Self::Share(share) => Ok(of_share(share)),
             Self::Score(score) => Ok(of_share((1.0 - score).max(0.0))),
+            Self::From(score) => Ok(from(score)),
             Self::Lift(lift) => held.share_of_lift(lift).map(of_share).ok_or_else(|| {
                 let best = held.reach(0.001).lift.value.max(held.reach(0.01).lift.value);
                 Error::input(format!("no audience has a lift of {lift}; the best has {best:.1}"))
@@ -106,11 +118,14 @@ mod tests {
     #[test]
     fn a_size_means_so_many_candidates() {
         let held = HeldOut::new([0.999, 0.951, 0.5, 0.2], 1_000);
-        assert_eq!(Size::Members(7).members(1_000, &held).ok(), Some(7));
-        assert!(Size::Members(1_001).members(1_000, &held).is_err());
-        assert_eq!(Size::Share(0.25).members(1_000, &held).ok(), Some(250));
-        assert_eq!(Size::Score(0.9).members(1_000, &held).ok(), Some(100));
-        assert_eq!(Size::Lift(10.0).members(1_000, &held).ok(), Some(50));
-        assert!(Size::Lift(5_000.0).members(1_000, &held).is_err());
+        let none = |_| 0;
+        let from = |score: f64| if score > 0.5 { 3 } else { 900 };
+        assert_eq!(Size::From(0.9).members(1_000, &held, from).ok(), Some(3));
+        assert_eq!(Size::Members(7).members(1_000, &held, none).ok(), Some(7));
+        assert!(Size::Members(1_001).members(1_000, &held, none).is_err());
+        assert_eq!(Size::Share(0.25).members(1_000, &held, none).ok(), Some(250));
+        assert_eq!(Size::Score(0.9).members(1_000, &held, none).ok(), Some(100));
+        assert_eq!(Size::Lift(10.0).members(1_000, &held, none).ok(), Some(50));
+        assert!(Size::Lift(5_000.0).members(1_000, &held, none).is_err());
     }
 }

@@ -17,34 +17,6 @@ pub(crate) fn key(score: f32) -> u32 {
     if bits >> 31 == 1 { !bits } else { bits | 1 << 31 }
 }
 
-/// Where a ranking is cut: rows with a greater key are in, and of those with this key as many as are
-/// left, the smallest ties first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Cut {
-    /// The key of the last row that is in.
-    pub(crate) key: u32,
-    /// Rows with exactly this key that are in.
-    pub(crate) of_equals: usize,
-}
-
-/// Where the best `count` of `scores` end, of the rows that `candidate` lets in; nothing where `count` is 0 or
-/// there are no candidates. More than there are means all of them.
-pub(crate) fn cut(
-    scores: &[f32],
-    candidate: &(impl Fn(usize) -> bool + Sync),
-    count: usize,
-) -> Option<Cut> {
-    if count == 0 {
-        return None;
-    }
-    let high = histogram(scores, candidate, |key| Some(key >> BITS));
-    let (bucket, above) = reach(&high, count)?;
-    let low = histogram(scores, candidate, |key| (key >> BITS == bucket).then_some(key & 0xffff));
-    let (rest, above_low) = reach(&low, count - above)?;
-    let equals = low[rest as usize] as usize;
-    Some(Cut { key: bucket << BITS | rest, of_equals: (count - above - above_low).min(equals) })
-}
-
 /// The bucket, from the top, in which the `count`th row lies, and how many rows lie above it; the
 /// lowest bucket with a row where there are fewer.
 fn reach(histogram: &[u32], count: usize) -> Option<(u32, usize)> {
@@ -63,24 +35,18 @@ fn reach(histogram: &[u32], count: usize) -> Option<(u32, usize)> {
     lowest
 }
 
-fn histogram(
-    scores: &[f32],
-    candidate: &(impl Fn(usize) -> bool + Sync),
-    bucket: impl Fn(u32) -> Option<u32> + Sync,
-) -> Vec<u32> {
-    let parts: Vec<Vec<u32>> = scores
-        .par_chunks(CHUNK_ROWS)
-        .enumerate()
-        .map(|(chunk, scores)| {
-            let mut counts = vec![0_u32; 1 << BITS];
-            for (row, &score) in (chunk * CHUNK_ROWS..).zip(scores) {
-                if let Some(bucket) = bucket(key(score)).filter(|_| candidate(row)) {
-                    counts[bucket as usize] += 1;
-                }
+/// How many rows that `candidate` lets in each bucket of keys has.
+fn histogram(scores: &[f32], candidate: &(impl Fn(usize) -> bool + Sync)) -> Vec<u32> {
+    let count = |(chunk, scores): (usize, &[f32])| {
+        let mut counts = vec![0_u32; 1 << BITS];
+        for (row, &score) in (chunk * CHUNK_ROWS..).zip(scores) {
+            if candidate(row) {
+                counts[(key(score) >> BITS) as usize] += 1;
             }
-            counts
-        })
-        .collect();
+        }
+        counts
+    };
+    let parts: Vec<Vec<u32>> = scores.par_chunks(CHUNK_ROWS).enumerate().map(count).collect();
     let mut sums = vec![0; 1 << BITS];
     for part in parts {
         sums.iter_mut().zip(part).for_each(|(sum, count)| *sum += count);
@@ -89,22 +55,50 @@ fn histogram(
 }
 
 /// The rows of the best `count`, ascending. Equal scores are told apart by `tie`, the smallest first.
+///
+/// The histogram tells the bucket in which the last of them lies; one more pass takes the rows above
+/// that bucket as they come, and only the few within it are put in order.
 pub(crate) fn top(
     scores: &[f32],
     candidate: impl Fn(usize) -> bool + Sync,
     tie: impl Fn(usize) -> u64,
     count: usize,
 ) -> Vec<u32> {
-    let Some(cut) = cut(scores, &candidate, count) else { return Vec::new() };
-    let (mut rows, mut equals) = (Vec::with_capacity(count), Vec::new());
-    for (row, &score) in scores.iter().enumerate() {
-        let key = key(score);
-        if key >= cut.key && candidate(row) {
-            if key > cut.key { rows.push(row as u32) } else { equals.push(row as u32) }
-        }
+    if count == 0 {
+        return Vec::new();
     }
-    equals.sort_by_key(|&row| tie(row as usize));
-    rows.extend(&equals[..cut.of_equals.min(equals.len())]);
+    let Some((bucket, above)) = reach(&histogram(scores, &candidate), count) else {
+        return Vec::new();
+    };
+    let least = bucket << BITS;
+    let take = |(chunk, scores): (usize, &[f32])| {
+        let (mut better, mut within) = (Vec::new(), Vec::new());
+        for (row, &score) in (chunk * CHUNK_ROWS..).zip(scores) {
+            let key = key(score);
+            if key >= least && candidate(row) {
+                if key >> BITS > bucket {
+                    better.push(row as u32);
+                } else {
+                    within.push((key, row as u32));
+                }
+            }
+        }
+        (better, within)
+    };
+    let parts: Vec<_> = scores.par_chunks(CHUNK_ROWS).enumerate().map(take).collect();
+    let mut rows = Vec::with_capacity(count);
+    let mut within = Vec::new();
+    for (better, part) in parts {
+        rows.extend(better);
+        within.extend(part);
+    }
+    let left = (count - above).min(within.len());
+    if left < within.len() {
+        within.select_nth_unstable_by_key(left, |&(key, row)| {
+            (std::cmp::Reverse(key), tie(row as usize), row)
+        });
+    }
+    rows.extend(within[..left].iter().map(|(_, row)| *row));
     rows.sort_unstable();
     rows
 }

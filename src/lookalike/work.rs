@@ -6,7 +6,7 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result, nearest};
-use crate::membership::Membership;
+use crate::membership::{Mask, Membership};
 use crate::model::ProfileId;
 
 use super::encode::{Encoded, Encoder};
@@ -97,7 +97,8 @@ pub(super) fn work(work: Work) -> Result<Found> {
             "{seeds} seeds are few: expect the lift to differ from what is told here, and see its bands"
         ));
     }
-    let size = request.size.members(candidates, &ready.held)?;
+    let from = |least: f64| place.count_from(&ready, least);
+    let size = request.size.members(candidates, &ready.held, from)?;
     let selection = Selection { scores: &ready.scores, roles: &roles, layout: &layout, size };
     let (chosen, fairness) = select(&selection, sensitive, &request)?;
     watch.stage("select");
@@ -315,6 +316,7 @@ impl Place<'_> {
             negatives: self.request.negatives.iter().map(|(name, _)| name.clone()).collect(),
             sample_rows: sample_rows as u64,
             weights: Vec::new(),
+            standing: None,
         };
         let steps = held.steps();
         let model = Model::new(lineage, metrics, encoder, projection, folds, blend, curve, steps);
@@ -370,11 +372,23 @@ impl Place<'_> {
         }
     }
 
+    /// The candidates whose score is at least `least`.
+    fn count_from(&self, ready: &Ready, least: f64) -> u64 {
+        let enough = |(score, role): (&f32, &Role)| {
+            *role == Role::Candidate && ready.model.curve.share(*score) >= least
+        };
+        ready.scores.par_iter().zip(self.roles).filter(|pair| enough(*pair)).count() as u64
+    }
+
     fn audience(&self, chosen: &[u32]) -> Membership {
-        let id = |row: u32| ProfileId::new(self.layout.ids[row as usize]);
-        let mut ids: Vec<ProfileId> = chosen.iter().filter_map(|&row| id(row)).collect();
-        ids.sort_unstable();
-        let audience = Membership::from_sorted(ids).unwrap_or_default();
+        let mut mask = Mask::new();
+        for &row in chosen {
+            // Every row is a profile's, so every id is one.
+            if let Some(id) = ProfileId::new(self.layout.ids[row as usize]) {
+                mask.insert(id);
+            }
+        }
+        let audience = mask.to_membership();
         if self.request.include_seed { audience.or(&self.request.members) } else { audience }
     }
 

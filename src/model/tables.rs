@@ -29,12 +29,21 @@ pub enum TableName {
     Memberships,
     /// One row a segment and build: what became of it.
     Builds,
+    /// One row a look-alike and profile: the score. Stores from before there were any have no such table
+    /// until one is kept.
+    Scores,
 }
 
 impl TableName {
     /// All tables, in the order in which they are created.
-    pub const ALL: [Self; 5] =
-        [Self::Profiles, Self::Identifiers, Self::Events, Self::Memberships, Self::Builds];
+    pub const ALL: [Self; 6] = [
+        Self::Profiles,
+        Self::Identifiers,
+        Self::Events,
+        Self::Memberships,
+        Self::Builds,
+        Self::Scores,
+    ];
 
     /// The table's name in SQL and its folder in the store.
     pub fn as_str(self) -> &'static str {
@@ -44,6 +53,7 @@ impl TableName {
             Self::Events => "events",
             Self::Memberships => "memberships",
             Self::Builds => "builds",
+            Self::Scores => "scores",
         }
     }
 }

@@ -7,6 +7,7 @@
 //! - [`limits`]: threads and memory
 //! - [`session`]: a `DataFusion` session over one store snapshot, pinned to one moment
 //! - [`plan`]: a planned query, and running it
+//! - [`within`]: a query over a part of all profiles
 //! - [`counted`]: queries that count profiles, as the sets that they count
 //! - [`logic`]: plans and expressions as the segment compiler reads them
 //! - [`table`]: a store table as a scan that skips files and pages
@@ -32,6 +33,7 @@ pub mod segments;
 pub mod selection;
 pub mod session;
 pub mod table;
+pub mod within;
 
 pub use limits::Limits;
 pub use logic::{Formula, StandIn, df, to_sql};

@@ -124,8 +124,8 @@ impl Session {
         as_of: AsOf,
     ) -> Result<Self> {
         let mut session = Self::new(limits, as_of)?;
-        for name in TableName::ALL {
-            session.define_table(store, snapshot.table(name)?)?;
+        for table in snapshot.tables() {
+            session.define_table(store, table)?;
         }
         let (store, snapshot) = (store.clone(), snapshot.clone());
         session.base = Some(Arc::new(Base { store, snapshot, files, masks: None }));

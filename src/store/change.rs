@@ -208,9 +208,13 @@ fn next_record(base: &StoreSnapshot, newest: &Record, change: &Change) -> Result
         state.actions.clear();
     }
     for (name, table_change) in &change.tables {
-        let state = tables
-            .get_mut(name)
-            .ok_or_else(|| Error::internal(format!("the store log names no table {name}")))?;
+        let Some(state) = tables.get_mut(name) else {
+            // The store is from before there was such a table: it begins with this commit.
+            let mut actions = creation(*name, change.now)?;
+            actions.extend(file_lines(table_change, change.now)?);
+            tables.insert(*name, TableState { version: 0, data_version: 0, actions });
+            continue;
+        };
         state.version += 1;
         if !table_change.rearranges {
             state.data_version = state.version;
@@ -247,6 +251,15 @@ fn actions(
     actions.extend(change.transactions.iter().map(|(app_id, version)| {
         Action::Txn(Transaction::new_with_last_update(app_id, *version, Some(now_ms)))
     }));
+    let mut lines: Vec<String> = actions.iter().map(line).collect::<Result<_>>()?;
+    lines.extend(file_lines(change, now)?);
+    Ok(lines)
+}
+
+/// The lines for the files that leave and join.
+fn file_lines(change: &TableChange, now: AsOf) -> Result<Vec<String>> {
+    let now_ms = now.micros().div_euclid(1_000);
+    let mut actions = Vec::new();
     actions.extend(change.removed.iter().map(|file| {
         Action::Remove(Remove {
             path: file.path.clone(),

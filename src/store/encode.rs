@@ -41,6 +41,7 @@ impl FileLayout {
             TableName::Identifiers => &[],
             TableName::Memberships => &["segment", "build", "shard"],
             TableName::Builds => &["build", "segment"],
+            TableName::Scores => &["lookalike", tables::PROFILE_ID],
         };
         Self { sorted_by }
     }

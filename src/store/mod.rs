@@ -91,6 +91,11 @@ impl StoreSnapshot {
             .ok_or_else(|| Error::internal(format!("the store log names no table {name}")))
     }
 
+    /// The tables that this version has.
+    pub fn tables(&self) -> impl Iterator<Item = &Arc<TableSnapshot>> {
+        self.tables.values()
+    }
+
     /// How many ids a shard of this store holds.
     ///
     /// # Errors

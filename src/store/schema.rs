@@ -63,6 +63,14 @@ pub fn initial(table: TableName) -> SchemaRef {
             required("store_version", DataType::Int64),
             optional("error", DataType::Utf8),
         ],
+        TableName::Scores => vec![
+            profile_id,
+            required("lookalike", DataType::Utf8),
+            required("build", DataType::Int64),
+            // The share of candidates that lie below.
+            required("score", DataType::Float64),
+            required("lift", DataType::Float64),
+        ],
     };
     Arc::new(Schema::new(fields))
 }

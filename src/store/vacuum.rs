@@ -42,8 +42,8 @@ pub async fn vacuum(
     let location = store.location();
     let cutoff = now.micros().saturating_sub(older_than.num_microseconds().unwrap_or(i64::MAX));
     let mut doomed = Vec::new();
-    for table in TableName::ALL {
-        doomed.extend(unneeded(store, snapshot, table).await?);
+    for table in snapshot.tables() {
+        doomed.extend(unneeded(store, snapshot, table.name).await?);
     }
     doomed.extend(old_records(location).await?);
     doomed.retain(|object| object.last_modified.timestamp_micros() < cutoff);

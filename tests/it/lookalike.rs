@@ -10,7 +10,7 @@ const PROFILES: u32 = 3_000;
 
 /// A shop of profiles with three attributes; who spends much in a warm country is in the seed, half of
 /// the time. `answer` is the seed's own definition.
-fn shop() -> Project {
+pub(super) fn shop() -> Project {
     let project = Project::new();
     let mut dice = Dice::new(99);
     let mut text = String::from("user_id,spend,visits,country,gender,answer,nothing,always\n");
@@ -105,7 +105,7 @@ fn a_look_alike_finds_those_who_belong_and_is_kept_as_a_segment() {
     assert_eq!((line["members"].as_u64(), &line["status"]), (Some(150), &Value::from("lookalike")));
     assert!(line["description"].as_str().is_some_and(|d| d.contains("Look-alikes of buyers")));
     let shown = project.json(&["show", "like_buyers"]);
-    assert_eq!(shown["depends_on"], serde_json::json!(["buyers"]));
+    assert_eq!(shown["depends_on"], serde_json::json!(["buyers", "women"]));
     project.ok(&["export", "like_buyers", "--to", "out.csv", "--as", "csv", "--ids", "user_id"]);
     assert_eq!(project.read("out.csv").lines().count(), 151);
     project.segment("both", "SELECT profile_id FROM segments.like_buyers WHERE profile_id > 5\n");

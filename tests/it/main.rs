@@ -19,10 +19,12 @@
 //! - [`sql`]: `throng sql` through a pipe
 //! - [`warm`]: a session that keeps what it read against commands that keep nothing
 //! - [`lookalike`]: who is found for a seed, what is said of it, what is refused
+//! - [`audiences`]: audiences of look-alikes, built again in their place
 //! - [`crash`]: killed writers, writers at the same time
 //! - [`golden`]: help and error texts, reviewed as diffs
 //! - [`support`]: a project, and running the binary in it
 
+mod audiences;
 mod bad_input;
 mod bitmaps;
 mod crash;
