@@ -359,16 +359,17 @@ fn half_scores(
         boosted: boost::grow(&train, &growth, HALF_STREAM + half),
         bagged: Vec::new(),
     };
-    let encoded = problem.encoded;
     let blend = learnt.blend.without_bags();
-    others
-        .iter()
-        .map(|&row| {
-            let row = row as usize;
-            let number = |f: usize| encoded.numbers[f].get(row).copied().unwrap_or(0.0);
-            blend.score(model.score_one(|f| encoded.bins[f][row], number))
-        })
-        .collect()
+    let (Some(&first), Some(&last)) = (others.first(), others.last()) else { return Vec::new() };
+    let mut margins = [const { Vec::new() }; PARTS];
+    for margins in &mut margins {
+        margins.resize((last - first) as usize + 1, 0.0);
+    }
+    let [a, b, c] = &mut margins;
+    model.score(problem.encoded, first as usize, [a, b, c]);
+    let [a, b, c] = &margins;
+    let place = |row: u32| (row - first) as usize;
+    others.iter().map(|&row| blend.score([a[place(row)], b[place(row)], c[place(row)]])).collect()
 }
 
 /// The score of every row: each by the models of its own fold.
