@@ -82,7 +82,8 @@ impl Work {
         }
         let profile_schema = scan_schema(&base.snapshot.table(TableName::Profiles)?.schema);
         let profiles = profile_needs(session, &profile_schema, program, wanted)?;
-        let specials = Specials::new(session, &schema, program.filters.clone());
+        let needed = needs.iter().map(|need| need.filter).collect();
+        let specials = Specials::new(session, &schema, program.filters.clone(), needed);
         Ok(Self {
             session: session.clone(),
             store: base.store.clone(),

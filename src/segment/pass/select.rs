@@ -4,7 +4,7 @@
 //! name alone becomes true or false, and an OR over names falls apart. Bounds on the time are compared
 //! with those of the file, and with the rows only where the file reaches over them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StringViewArray};
@@ -15,7 +15,7 @@ use crate::model::tables;
 use crate::query::Session;
 use crate::query::df::{Between, BinaryExpr, Expr, Operator, ScalarValue, lit, split_conjunction};
 
-use super::super::program::{EventFilter, is_never, is_true};
+use super::super::program::{EventFilter, FilterId, is_never, is_true};
 use super::condition::{Value, bare};
 use super::words::Words;
 
@@ -62,6 +62,8 @@ pub(super) struct Specials {
     session: Session,
     schema: SchemaRef,
     filters: Vec<EventFilter>,
+    /// Those that are asked for; the others let nothing through.
+    needed: BTreeSet<FilterId>,
     by_event: HashMap<String, ForEvent>,
     names: HashMap<(Expr, String), bool>,
     atoms: Vec<Arc<Value>>,
@@ -69,11 +71,17 @@ pub(super) struct Specials {
 }
 
 impl Specials {
-    pub(super) fn new(session: &Session, schema: &SchemaRef, filters: Vec<EventFilter>) -> Self {
+    pub(super) fn new(
+        session: &Session,
+        schema: &SchemaRef,
+        filters: Vec<EventFilter>,
+        needed: BTreeSet<FilterId>,
+    ) -> Self {
         Self {
             session: session.clone(),
             schema: Arc::clone(schema),
             filters,
+            needed,
             by_event: HashMap::new(),
             names: HashMap::new(),
             atoms: Vec::new(),
@@ -87,7 +95,11 @@ impl Specials {
             return Ok(Arc::clone(known));
         }
         let filters = std::mem::take(&mut self.filters);
-        let all = filters.iter().map(|f| self.specialise(f, event)).collect::<Result<Vec<_>>>();
+        let all = filters.iter().enumerate().map(|(place, filter)| {
+            let is_needed = self.needed.contains(&FilterId(place));
+            if is_needed { self.specialise(filter, event) } else { Ok(None) }
+        });
+        let all = all.collect::<Result<Vec<_>>>();
         self.filters = filters;
         let all = Arc::new(all?);
         self.by_event.insert(event.to_owned(), Arc::clone(&all));

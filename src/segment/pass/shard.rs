@@ -150,13 +150,9 @@ impl Shard {
         let Some(chosen) = &self.chosen else {
             return Membership::from_words(self.start, &words.0);
         };
-        let mut members = Membership::new();
-        words.each(|place| {
-            if let Some(id) = chosen.ids.get(place).copied().and_then(ProfileId::new) {
-                members.insert(id);
-            }
-        });
-        members
+        let places = words.ids().into_iter();
+        let ids = places.filter_map(|place| ProfileId::new(*chosen.ids.get(place as usize)?));
+        Membership::from_sorted(ids).expect("places are in the order of their ids")
     }
 
     /// The places of the members of `membership`.
