@@ -203,6 +203,13 @@ impl Writer {
                 self.one(&["e.profile_id IS NULL", "e.n IS NULL", "e.n > 4"]),
                 self.0.throw(3)
             ),
+            10 if self.0.throw(3) == 0 => format!(
+                "SELECT profile_id FROM events WHERE {row} GROUP BY profile_id \
+                 ORDER BY {} {}, profile_id LIMIT {}",
+                self.aggregate(),
+                self.one(&["", "DESC", "DESC NULLS LAST"]),
+                1 + self.0.throw(60)
+            ),
             10 => format!(
                 "SELECT profile_id FROM (SELECT profile_id, {} AS v FROM events WHERE {row} \
                  GROUP BY profile_id ORDER BY v {}, profile_id LIMIT {})",

@@ -1,6 +1,8 @@
 //! ORDER BY with LIMIT over rows that are one a profile: the best, the last, the next hundred.
 
-use crate::query::df::{Expr, ExprSchemable as _, Limit, LogicalPlan, ScalarValue};
+use std::sync::Arc;
+
+use crate::query::df::{Expr, ExprSchemable as _, Limit, LogicalPlan, Projection, ScalarValue};
 
 use super::super::program::{AGGREGATE, Leaf, PROFILE, RankKey, Ranked, SetExpr};
 use super::relation::{ProfileRows, Relation, Scope};
@@ -13,6 +15,15 @@ impl Compiler<'_> {
         let (Some(skip), Some(take)) = (skip, take) else {
             return opaque("its LIMIT is not a number");
         };
+        // Columns that are put together of sorted rows: the same rows are chosen before that.
+        if let LogicalPlan::Projection(projection) = limit.input.as_ref() {
+            let below = Limit { input: Arc::clone(&projection.input), ..limit.clone() };
+            let below = Arc::new(LogicalPlan::Limit(below));
+            let Ok(above) = Projection::try_new(projection.expr.clone(), below) else {
+                return opaque("it sorts in a way that is not compiled");
+            };
+            return self.relation(&LogicalPlan::Projection(above));
+        }
         let LogicalPlan::Sort(sort) = limit.input.as_ref() else {
             return opaque("LIMIT without ORDER BY takes any rows");
         };
