@@ -176,6 +176,26 @@ impl Writer {
         }
     }
 
+    /// The first profiles in an order, which stands below the list of columns or beside it.
+    fn top(&mut self, row: &str) -> String {
+        if self.0.throw(3) == 0 {
+            return format!(
+                "SELECT profile_id FROM events WHERE {row} GROUP BY profile_id \
+                 ORDER BY {} {}, profile_id LIMIT {}",
+                self.aggregate(),
+                self.one(&["", "DESC", "DESC NULLS LAST"]),
+                1 + self.0.throw(60)
+            );
+        }
+        format!(
+            "SELECT profile_id FROM (SELECT profile_id, {} AS v FROM events WHERE {row} \
+                 GROUP BY profile_id ORDER BY v {}, profile_id LIMIT {})",
+            self.aggregate(),
+            self.one(&["", "DESC", "DESC NULLS LAST"]),
+            1 + self.0.throw(60)
+        )
+    }
+
     /// Joins, orders, windows, and groups by more than the profile.
     fn wide(&mut self, pick: u64) -> String {
         let row = self.row("", 2);
@@ -203,20 +223,7 @@ impl Writer {
                 self.one(&["e.profile_id IS NULL", "e.n IS NULL", "e.n > 4"]),
                 self.0.throw(3)
             ),
-            10 if self.0.throw(3) == 0 => format!(
-                "SELECT profile_id FROM events WHERE {row} GROUP BY profile_id \
-                 ORDER BY {} {}, profile_id LIMIT {}",
-                self.aggregate(),
-                self.one(&["", "DESC", "DESC NULLS LAST"]),
-                1 + self.0.throw(60)
-            ),
-            10 => format!(
-                "SELECT profile_id FROM (SELECT profile_id, {} AS v FROM events WHERE {row} \
-                 GROUP BY profile_id ORDER BY v {}, profile_id LIMIT {})",
-                self.aggregate(),
-                self.one(&["", "DESC", "DESC NULLS LAST"]),
-                1 + self.0.throw(60)
-            ),
+            10 => self.top(&row),
             // No two of these events have one time, so the order of rows is one order.
             11 if self.0.throw(2) == 0 => format!(
                 "SELECT profile_id FROM (SELECT profile_id, event, ts, {}(CASE WHEN {} THEN {} END) \
