@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::membership::Membership;
-use crate::model::{AsOf, BuildId, Name, TableName};
+use crate::model::{AsOf, BuildId, Name, TableName, millis_since};
 use crate::project::SqlFile;
 use crate::query::{Limits, Session};
 use crate::segment::pass::Cost;
@@ -172,7 +172,7 @@ impl Running<'_> {
             self.session.declare_segment(&Name::parse(name)?)?;
         }
         let mut plans = self.plans(&self.session, &order).await;
-        tracing::info!(segments = order.len(), ms = millis(started), "planned");
+        tracing::info!(segments = order.len(), ms = millis_since(started), "planned");
         let mut todo: Vec<(String, Planned)> = Vec::new();
         for name in &order {
             match self.decided(name, plans.remove(name)) {
@@ -186,14 +186,14 @@ impl Running<'_> {
         for (name, error) in failed {
             self.done(&name, Outcome::Failed(error), started);
         }
-        tracing::info!(ms = millis(started), "compiled");
+        tracing::info!(ms = millis_since(started), "compiled");
         self.refresh(&todo, &mut batch).await?;
         let is_open = |name: &&String| !self.outcomes.contains_key(*name);
         let batch = batch.of(&todo.iter().map(|(name, _)| name).filter(is_open).cloned().collect());
         let known = batch.known(&self.session);
         let passes = Instant::now();
         let mut run = batch.run(&self.session, self.request.limits, known).await?;
-        let passes_ms = millis(passes);
+        let passes_ms = millis_since(passes);
         let Cost { bytes, rows, passes } = run.cost;
         tracing::info!(ms = passes_ms, bytes, rows, passes, "passes ran");
         for (name, membership) in std::mem::take(&mut run.memberships) {
@@ -202,7 +202,7 @@ impl Running<'_> {
         }
         let started = Instant::now();
         self.rest(&todo, &batch, &run).await?;
-        tracing::info!(ms = millis(started), "the rest ran");
+        tracing::info!(ms = millis_since(started), "the rest ran");
         Ok(())
     }
 
@@ -320,7 +320,7 @@ impl Running<'_> {
             let result = running
                 .await
                 .unwrap_or_else(|e| Err(Error::internal(format!("a query stopped: {e}"))));
-            (name, result, millis(started))
+            (name, result, millis_since(started))
         });
         let threads = self.request.limits.threads.get();
         futures::stream::iter(tasks).buffer_unordered(threads).collect().await
@@ -341,7 +341,7 @@ impl Running<'_> {
     }
 
     fn done(&mut self, name: &str, outcome: Outcome, started: Instant) {
-        self.finished(name, outcome, millis(started));
+        self.finished(name, outcome, millis_since(started));
     }
 
     pub(super) fn finished(&mut self, name: &str, outcome: Outcome, elapsed_ms: u64) {
@@ -541,8 +541,4 @@ pub(super) fn scaled(ms: u64, share: f64) -> u64 {
     )]
     let own = (ms as f64 * share).round() as u64;
     own
-}
-
-pub(super) fn millis(started: Instant) -> u64 {
-    u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

@@ -11,13 +11,13 @@ use std::time::Instant;
 
 use crate::error::Result;
 use crate::membership::Membership;
-use crate::model::{AsOf, BuildId, Name, TableName};
+use crate::model::{AsOf, BuildId, Name, TableName, millis_since};
 use crate::query::Session;
 use crate::segment::pass::Within;
 use crate::segment::{Batch, Changes, Planned};
 use crate::store::FilesSince;
 
-use super::build::{Outcome, Running, millis, scaled};
+use super::build::{Outcome, Running, scaled};
 use super::catalog::{State, Status};
 
 /// Where more than one in so many rows changed, or profiles are touched, everything is evaluated: that
@@ -59,7 +59,7 @@ impl Running<'_> {
         let known = alone.known(&self.session);
         let within = Within { among: Some(&all), files: None };
         let mut run = alone.run_within(&self.session, self.request.limits, known, within).await?;
-        let ms = millis(started);
+        let ms = millis_since(started);
         tracing::info!(ms, segments = touched.len(), profiles = all.len(), "refreshed");
         for (name, touched) in moved {
             // One that could not be evaluated for some row is left to be evaluated in full.

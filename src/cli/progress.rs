@@ -7,6 +7,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::engine::Progress;
+use crate::model::millis_since;
 
 use super::output::Output;
 
@@ -56,7 +57,7 @@ impl Bar {
             std::thread::spawn(move || {
                 let started = std::time::Instant::now();
                 while !stop.load(Ordering::Relaxed) {
-                    let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+                    let ms = millis_since(started);
                     let rows = progress.rows();
                     bar.set_message(format!(
                         "{source}: {} rows, {}",

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::audience::{BuiltSegment, Status};
 use crate::error::Result;
-use crate::model::AsOf;
+use crate::model::{AsOf, millis_since};
 
 use super::open::Engine;
 
@@ -56,7 +56,7 @@ impl Engine {
         Ok(BuildReport {
             build: built.build.0,
             as_of: built.as_of.to_string(),
-            elapsed_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            elapsed_ms: millis_since(started),
             segments: built.segments,
         })
     }

@@ -10,7 +10,7 @@ use crate::activation::{ExportFormat, Exported, Ids};
 use crate::error::Result;
 use crate::ingest::Ingested;
 use crate::lookalike::{SEEDS_FEW, Size};
-use crate::model::Namespace;
+use crate::model::{Namespace, millis_since};
 use crate::project::example;
 use crate::source::Progress;
 use crate::source::shop::{self, ShopSpec, Written};
@@ -108,7 +108,7 @@ pub async fn demo(options: &DemoOptions, on_stage: &(dyn Fn(Stage) + Sync)) -> R
         &dir.join(example::DATA_FOLDER),
         &|done, total| on_stage(Stage::Making(done, total)),
     )?;
-    let generate_ms = millis(started);
+    let generate_ms = millis_since(started);
     let engine = Engine::open(options.engine.clone())?;
     let on_start =
         |name: &str, progress: Arc<Progress>| on_stage(Stage::Ingesting(name.to_owned(), progress));
@@ -132,7 +132,7 @@ pub async fn demo(options: &DemoOptions, on_stage: &(dyn Fn(Stage) + Sync)) -> R
         lookalike,
         exports,
         status: engine.status().await?,
-        elapsed_ms: millis(started),
+        elapsed_ms: millis_since(started),
     })
 }
 
@@ -169,8 +169,4 @@ async fn export_some(engine: &Engine) -> Result<Vec<Exported>> {
             .push(engine.export(&ExportRequest { name: name.to_owned(), to, format, ids }).await?);
     }
     Ok(exports)
-}
-
-fn millis(started: Instant) -> u64 {
-    u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

@@ -13,7 +13,7 @@ use crate::activation::{Dictionary, Export, ExportFormat, Exported, Ids};
 use crate::audience::history::membership_at;
 use crate::audience::{Catalog, Then};
 use crate::error::{Error, Result};
-use crate::model::{BuildId, Name, TableName};
+use crate::model::{BuildId, Name, TableName, millis_since};
 use crate::query::Session;
 use crate::store::{Location, StoreSnapshot};
 
@@ -154,7 +154,7 @@ impl Engine {
             kept,
             rows: manifest.files.iter().map(|file| file.rows).sum(),
             bytes: manifest.files.iter().map(|file| file.bytes).sum(),
-            elapsed_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            elapsed_ms: millis_since(started),
         })
     }
 

@@ -14,7 +14,7 @@ use crate::audience::resolve::{Resolved, Resolver};
 use crate::error::{Error, Result};
 use crate::ingest::rows::write_rejects;
 use crate::membership::wire;
-use crate::model::{IdSpace, Name};
+use crate::model::{IdSpace, Name, millis_since};
 use crate::query::Session;
 use crate::source::{FileFormat, ReadOptions, Rejects, SourceFile, resolve};
 use crate::store::{Committed, Store, StoreSnapshot};
@@ -105,7 +105,7 @@ impl Engine {
             let (imported, committed) = import(&request).await?;
             report.build = imported.build.0;
             (report.entered, report.exited) = (imported.entered, imported.exited);
-            report.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            report.elapsed_ms = millis_since(started);
             match committed {
                 Committed::Done(_) => return Ok(report),
                 Committed::Conflict(error) => lost = Some(error),

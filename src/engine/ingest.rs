@@ -7,6 +7,7 @@ use std::time::Instant;
 use crate::error::{Error, Result, nearest};
 use crate::ingest::spec::{EventName, FILES, Key, Rows, SourceSpec, check_keys};
 use crate::ingest::{Context, Ingested, ingest};
+use crate::model::millis_since;
 use crate::project::config::RejectsMax;
 use crate::source::{Progress, ReadOptions};
 use crate::store::Committed;
@@ -146,8 +147,7 @@ impl Engine {
                 progress,
             };
             let mut prepared = ingest(&context, spec).await?;
-            prepared.ingested.elapsed_ms =
-                u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            prepared.ingested.elapsed_ms = millis_since(started);
             let Some(change) = prepared.change else { return Ok(prepared.ingested) };
             match store.commit(&snapshot, change).await? {
                 Committed::Done(_) => return Ok(prepared.ingested),

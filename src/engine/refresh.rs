@@ -12,7 +12,7 @@ use crate::audience::{BuildRequest, BuiltSegment, Catalog, State, Status};
 use crate::error::{Error, Result};
 use crate::lookalike::{Model, Standing, run};
 use crate::membership::wire::{self, Format};
-use crate::model::{AsOf, BuildId, Name, TableName};
+use crate::model::{AsOf, BuildId, Name, TableName, millis_since};
 use crate::query::Session;
 use crate::segment::{Graph, Parsed, Selector};
 use crate::store::StoreSnapshot;
@@ -287,7 +287,7 @@ impl Engine {
     async fn refresh(&self, name: &str, audience: &Audience, course: &mut Course) -> BuiltSegment {
         let started = Instant::now();
         match self.found_again(name, audience, course).await {
-            Ok(built) => BuiltSegment { elapsed_ms: millis(started), ..built },
+            Ok(built) => BuiltSegment { elapsed_ms: millis_since(started), ..built },
             Err(error) => failed(name, &audience.state, error),
         }
     }
@@ -321,10 +321,6 @@ impl Engine {
         let moved = (kept.entered, kept.exited);
         Ok(built(name, Status::Built, Some(found.audience.len()), moved))
     }
-}
-
-fn millis(started: Instant) -> u64 {
-    u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 fn built(

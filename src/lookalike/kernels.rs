@@ -2,6 +2,8 @@
 
 use rayon::prelude::*;
 
+use crate::model::millis_since;
+
 use super::additive::add_scaled;
 use super::encode::{Encoded, Encoder};
 use super::frame::{Column, Frame};
@@ -125,13 +127,9 @@ impl Kernels {
             roles: &self.roles,
         };
         let learnt = learn(&problem);
-        let learnt_ms = millis(started);
+        let learnt_ms = millis_since(started);
         let scores = score(&learnt.folds, &learnt.blend, &self.encoded, &self.layout);
         assert_eq!(scores.len(), self.encoded.rows);
-        (learnt_ms, millis(started) - learnt_ms)
+        (learnt_ms, millis_since(started) - learnt_ms)
     }
-}
-
-fn millis(started: std::time::Instant) -> u64 {
-    u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

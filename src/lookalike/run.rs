@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::membership::Membership;
-use crate::model::{AsOf, ProfileId};
+use crate::model::{AsOf, ProfileId, millis_since};
 use crate::query::Session;
 
 use super::features::{FeatureQuery, Features, LeftOut};
@@ -153,7 +153,7 @@ pub async fn run(session: &Session, request: Request) -> Result<Found> {
             .push(format!("{outside} members of the seed have no profile and were passed over"));
     }
     let roles = roles(&request, &layout);
-    let loaded_ms = millis(started);
+    let loaded_ms = millis_since(started);
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(request.threads.get())
         .build()
@@ -184,11 +184,6 @@ fn drop_defining_items(request: &mut Request) -> Vec<LeftOut> {
         false
     });
     left_out
-}
-
-/// The milliseconds since `started`.
-pub(super) fn millis(started: Instant) -> u64 {
-    u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 fn check(request: &Request, seeds: u64, population: u64) -> Result<()> {

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result, nearest};
 use crate::membership::{Mask, Membership};
-use crate::model::ProfileId;
+use crate::model::{ProfileId, millis_since};
 
 use super::encode::{Encoded, Encoder};
 use super::fair::{Groups, Selection};
@@ -20,7 +20,7 @@ use super::model::{Lineage, Model, projected};
 use super::reasons::{Factor, bucket_of, factors};
 use super::recipe::{Learnt, Problem, Role, curve, learn, score, stability};
 use super::report::{Fairness, LiftBands, Lifts, Metrics, Report, Stability};
-use super::run::{Contribution, Explanation, Found, Request, SEEDS_FEW, Scores, millis};
+use super::run::{Contribution, Explanation, Found, Request, SEEDS_FEW, Scores};
 use super::sparse::{Counts, Projection};
 
 /// Factors that are told; the others say little.
@@ -48,7 +48,7 @@ struct Watch {
 
 impl Watch {
     fn stage(&mut self, name: &str) {
-        let now = millis(self.started);
+        let now = millis_since(self.started);
         self.stages.push((name.to_owned(), now - self.last));
         self.last = now;
     }
@@ -136,7 +136,7 @@ pub(super) fn work(work: Work) -> Result<Found> {
         fairness,
         notes,
         elapsed: watch.stages,
-        elapsed_ms: millis(started),
+        elapsed_ms: millis_since(started),
     };
     Ok(Found { report, model: ready.model, audience, scores, explanation })
 }

@@ -19,4 +19,4 @@ pub use identifier::Namespace;
 pub use ids::{BuildId, ProfileId, ShardId, ShardSize};
 pub use name::Name;
 pub use tables::TableName;
-pub use time::AsOf;
+pub use time::{AsOf, millis_since};

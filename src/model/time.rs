@@ -1,6 +1,7 @@
 //! The moment a build is pinned to. The clock is read by the faces, never here.
 
 use std::fmt;
+use std::time::Instant;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, Utc};
 
@@ -16,6 +17,11 @@ use crate::error::{Error, Result};
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AsOf(DateTime<Utc>);
+
+/// The milliseconds since `started`.
+pub fn millis_since(started: Instant) -> u64 {
+    u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
 
 impl AsOf {
     /// The moment `micros` microseconds after 1970-01-01 00:00 UTC.

@@ -8,27 +8,21 @@ const FUNCTIONS: [(&[&str], &str); 12] = [
     ),
     (
         &["datediff", "date_diff", "timestampdiff", "months_between"],
-        "take one moment from the other, and compare with a span: now() - ts > INTERVAL '30 days'",
+        "compare the moments: ts < now() - INTERVAL '30 days'",
     ),
     (
         &["year", "quarter", "month", "week", "day", "hour", "minute", "dayofweek", "weekday"],
         "take the part of a date: date_part('month', ts)",
     ),
-    (
-        &["getdate", "sysdate", "curdate", "today", "current_timestamp"],
-        "it is now(), or current_date",
-    ),
+    (&["getdate", "sysdate", "curdate"], "it is now(), or current_date"),
     (&["isnull", "zeroifnull"], "it is coalesce(value, other)"),
-    (&["iif", "if", "decode"], "it is CASE WHEN .. THEN .. ELSE .. END"),
+    (&["iif", "if"], "it is CASE WHEN .. THEN .. ELSE .. END"),
     (&["len"], "it is length(text)"),
     (&["group_concat", "listagg"], "it is string_agg(text, ', ')"),
     (&["countif", "count_if"], "it is count(*) FILTER (WHERE ..)"),
     (&["sumif", "sum_if"], "it is sum(value) FILTER (WHERE ..)"),
     (&["uniq", "uniqexact"], "it is count(DISTINCT value)"),
-    (
-        &["has", "contains", "list_contains", "array_contains"],
-        "for an item in a list it is array_has(list, 'item')",
-    ),
+    (&["has"], "for an item in a list it is array_has(list, 'item')"),
 ];
 
 /// A hint for an error whose message is `message`.

@@ -10,7 +10,9 @@ use std::hash::Hash;
 
 use arrow::datatypes::DataType;
 
-use crate::query::df::{Expr, LogicalPlan, ScalarValue};
+use crate::query::df::{
+    Column, Expr, LogicalPlan, ScalarValue, Transformed, TransformedResult as _, TreeNode as _,
+};
 
 /// The relation of columns of `profiles` in expressions of a program.
 pub const PROFILE: &str = "profiles";
@@ -252,17 +254,44 @@ impl Program {
         SetExpr::Leaf(self.leaf(Leaf::Attribute(Expr::Literal(ScalarValue::from(true), None))))
     }
 
+    /// `condition` with other aggregates: `place` gives the new place of each, or nothing where it
+    /// stays.
+    pub fn renumbered(
+        condition: &Expr,
+        place: impl Fn(AggregateId) -> Option<usize>,
+    ) -> Option<Expr> {
+        let renamed = condition.clone().transform_up(|e| {
+            let place = aggregate(&e).and_then(&place);
+            Ok(match place {
+                Some(place) => {
+                    Transformed::yes(Expr::Column(Column::new(Some(AGGREGATE), place.to_string())))
+                }
+                None => Transformed::no(e),
+            })
+        });
+        renamed.data().ok()
+    }
+
     /// The aggregates that `condition` names.
     pub fn aggregates_in(condition: &Expr) -> Vec<AggregateId> {
-        let mut found: Vec<AggregateId> = condition
-            .column_refs()
-            .into_iter()
-            .filter(|c| c.relation.as_ref().is_some_and(|r| r.table() == AGGREGATE))
-            .filter_map(|c| c.name.parse().ok().map(AggregateId))
-            .collect();
+        let mut found: Vec<AggregateId> =
+            condition.column_refs().into_iter().filter_map(aggregate_of).collect();
         found.sort_unstable();
         found
     }
+}
+
+/// The aggregate that `expression` is.
+pub(super) fn aggregate(expression: &Expr) -> Option<AggregateId> {
+    match expression {
+        Expr::Column(column) => aggregate_of(column),
+        _ => None,
+    }
+}
+
+fn aggregate_of(column: &Column) -> Option<AggregateId> {
+    let is_aggregate = column.relation.as_ref()?.table() == AGGREGATE;
+    column.name.parse().ok().filter(|_| is_aggregate).map(AggregateId)
 }
 
 fn intern<T: Clone + Eq + Hash>(all: &mut Vec<T>, ids: &mut HashMap<T, usize>, one: T) -> usize {

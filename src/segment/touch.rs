@@ -10,13 +10,12 @@ use std::collections::BTreeSet;
 
 use crate::model::tables;
 use crate::query::df::{
-    BinaryExpr, Column, Expr, Operator, ScalarValue, Transformed, TransformedResult as _,
-    TreeNode as _, TreeNodeRecursion,
+    BinaryExpr, Column, Expr, Operator, ScalarValue, TreeNode as _, TreeNodeRecursion,
 };
 
 use super::pass::select::{TimeRange, moment, time_range};
 use super::program::{
-    AGGREGATE, AggregateId, EVENT, FilterId, Function, Leaf, LeafId, PROFILE, Program, SetExpr,
+    AggregateId, EVENT, FilterId, Function, Leaf, LeafId, PROFILE, Program, SetExpr, aggregate,
 };
 
 /// What has to be looked at to find the profiles whose answer may have changed.
@@ -169,7 +168,7 @@ impl Pairs<'_> {
 
     fn conditions(&mut self, before: &Expr, now: &Expr) -> Option<()> {
         let (old, new) = (named(before), named(now));
-        if old.len() == new.len() && renamed(before, &old, &new)? == *now {
+        if old.len() == new.len() && renumbered(before, &old, &new)? == *now {
             self.found.reads_attributes |= now
                 .column_refs()
                 .iter()
@@ -239,18 +238,6 @@ fn microseconds(us: i64) -> Expr {
     Expr::Literal(ScalarValue::TimestampMicrosecond(Some(us), Some("UTC".into())), None)
 }
 
-fn aggregate(expression: &Expr) -> Option<AggregateId> {
-    match expression {
-        Expr::Column(column) => aggregate_of(column),
-        _ => None,
-    }
-}
-
-fn aggregate_of(column: &Column) -> Option<AggregateId> {
-    let relation = column.relation.as_ref()?;
-    (relation.table() == AGGREGATE).then(|| column.name.parse().ok().map(AggregateId))?
-}
-
 /// The aggregates that `condition` names, in the order of reading.
 fn named(condition: &Expr) -> Vec<AggregateId> {
     let mut found = Vec::new();
@@ -265,20 +252,7 @@ fn named(condition: &Expr) -> Vec<AggregateId> {
 
 /// `condition` with the aggregates of `now` in place of those of `before`, one for one in the order in
 /// which they are named.
-fn renamed(condition: &Expr, before: &[AggregateId], now: &[AggregateId]) -> Option<Expr> {
-    if before == now {
-        return Some(condition.clone());
-    }
-    let renamed = condition.clone().transform_up(|e| {
-        let Expr::Column(column) = &e else { return Ok(Transformed::no(e)) };
-        let place = aggregate_of(column).and_then(|id| before.iter().position(|b| *b == id));
-        Ok(match place {
-            Some(place) => Transformed::yes(Expr::Column(Column::new(
-                Some(AGGREGATE),
-                now[place].0.to_string(),
-            ))),
-            None => Transformed::no(e),
-        })
-    });
-    renamed.data().ok()
+fn renumbered(condition: &Expr, before: &[AggregateId], now: &[AggregateId]) -> Option<Expr> {
+    let place = |id| before.iter().position(|b| *b == id).map(|place| now[place].0);
+    Program::renumbered(condition, place)
 }

@@ -10,12 +10,9 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::model::TableName;
-use crate::query::df::{Column, Expr, Transformed, TransformedResult as _, TreeNode as _};
 use crate::query::{Masks, Session};
 
-use super::super::program::{
-    AGGREGATE, AggregateId, FilterId, Leaf, LeafId, PROFILE, Program, SetExpr,
-};
+use super::super::program::{FilterId, Leaf, LeafId, Program, SetExpr};
 use super::leaves::LeafSets;
 use super::shard::Shard;
 use super::words::Words;
@@ -107,7 +104,9 @@ impl Program {
             Leaf::Groups { condition, among } => {
                 among.as_ref().map(filter).hash(into);
                 let ids = Self::aggregates_in(condition);
-                renumbered(condition, &ids)?.hash(into);
+                // An aggregate's place is another one in another program.
+                let place = |id| ids.iter().position(|known| *known == id);
+                Self::renumbered(condition, place)?.hash(into);
                 for id in ids {
                     let one = &self.aggregates[id.0];
                     (filter(&one.group), filter(&one.rows), one.function).hash(into);
@@ -122,28 +121,6 @@ impl Program {
         }
         Some(())
     }
-}
-
-/// `condition` with each aggregate named by its place in `ids`.
-fn renumbered(condition: &Expr, ids: &[AggregateId]) -> Option<Expr> {
-    let place = |column: &Column| {
-        let relation = column.relation.as_ref().map_or(PROFILE, |r| r.table());
-        let id = column.name.parse().ok().filter(|_| relation == AGGREGATE).map(AggregateId)?;
-        ids.iter().position(|known| *known == id)
-    };
-    let named = condition.clone().transform_up(|e| {
-        Ok(match &e {
-            Expr::Column(column) => match place(column) {
-                Some(place) => Transformed::yes(Expr::Column(Column::new(
-                    column.relation.clone(),
-                    place.to_string(),
-                ))),
-                None => Transformed::no(e),
-            },
-            _ => Transformed::no(e),
-        })
-    });
-    named.data().ok()
 }
 
 /// A digest that no two different leaves share.
@@ -170,9 +147,9 @@ impl Hasher for Digest {
 mod tests {
     use arrow::datatypes::DataType;
 
-    use super::super::super::program::{Aggregate, Function};
+    use super::super::super::program::{AGGREGATE, Aggregate, Function};
     use super::*;
-    use crate::query::df::lit;
+    use crate::query::df::{Column, Expr, lit};
 
     fn digest(program: &Program, leaf: LeafId) -> [u8; 32] {
         let mut digest = Digest::default();
