@@ -109,8 +109,11 @@ fn write_beside(
     Ok(DictionaryFile { file, namespace: namespace.to_string(), version, rows: count })
 }
 
-/// Writes a file beside `to` and moves it there once it is whole.
-fn whole_file(to: &Path, bytes: &[u8]) -> Result<()> {
+/// Writes a file beside `to` and moves it there once it is whole; makes its folder where there is none.
+///
+/// # Errors
+/// Where the folder or the file cannot be written. Nothing is at `to` then but what was there.
+pub fn whole_file(to: &Path, bytes: &[u8]) -> Result<()> {
     let folder = to.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(|e| Error::io("make", folder, e))?;
     let name = to.file_name().and_then(|n| n.to_str()).unwrap_or("export");

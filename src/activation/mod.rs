@@ -16,6 +16,6 @@ pub mod payload;
 pub mod set;
 
 pub use dictionary::Dictionary;
-pub use export::{DictionaryFile, Export, Exported, export};
+pub use export::{DictionaryFile, Export, Exported, export, whole_file};
 pub use format::{ExportFormat, Ids};
 pub use set::Manifest;

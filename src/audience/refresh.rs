@@ -31,6 +31,8 @@ type Base = (u64, i64);
 struct Refresh {
     /// The profiles that each segment is evaluated for.
     touched: BTreeMap<String, Membership>,
+    /// All of them.
+    all: Membership,
     /// The memberships that they are spliced into.
     before: BTreeMap<String, Membership>,
 }
@@ -43,11 +45,9 @@ impl Running<'_> {
         batch: &mut Batch,
     ) -> Result<()> {
         let started = Instant::now();
-        let Some(Refresh { touched, mut before }) = self.followed(todo, batch).await? else {
+        let Some(Refresh { touched, all, mut before }) = self.followed(todo, batch).await? else {
             return Ok(());
         };
-        let nobody = Membership::new();
-        let all = touched.values().fold(nobody.clone(), |all, some| all.or(some));
         // Those that nothing touched are what they were.
         let (same, moved): (Vec<_>, Vec<_>) = touched.iter().partition(|(_, t)| t.is_empty());
         for (name, _) in same {
@@ -127,7 +127,7 @@ impl Running<'_> {
         }
         let names = touched.keys().map(String::as_str);
         let before = self.catalog.memberships(&self.session, names).await?;
-        Ok(Some(Refresh { touched, before }))
+        Ok(Some(Refresh { touched, all, before }))
     }
 
     /// The segments that can be refreshed from the same base: the one that most have.

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::engine::{Explanation, Lock, LookalikeOptions, LookalikeReport, ReachAt, Report, Size};
+use crate::engine::{
+    Explanation, Lock, LookalikeOptions, LookalikeReport, ReachAt, Report, Size, Standing,
+};
 use crate::error::Result;
 
 use super::Outcome;
@@ -119,10 +121,9 @@ pub(super) async fn run(
         }
         return Ok(Outcome::Done);
     }
-    let options = LookalikeOptions {
+    let asked = Standing {
         features: args.features.clone(),
         size: args.size()?,
-        keep_as: args.keep_as.clone(),
         exclude: args.exclude.clone(),
         negatives: args.negatives.clone(),
         exclude_columns: args.exclude_columns.clone(),
@@ -130,6 +131,10 @@ pub(super) async fn run(
         sensitive: args.sensitive.clone(),
         four_fifths: args.four_fifths.clone(),
         include_seed: args.include_seed,
+        ..Standing::new(args.seed.as_str())
+    };
+    let options = LookalikeOptions {
+        keep_as: args.keep_as.clone(),
         model: args.model.clone(),
         lock: if args.lock == "score" { Lock::Score } else { Lock::Reach },
         save_model: args.save_model.clone(),
@@ -137,7 +142,7 @@ pub(super) async fn run(
         report: args.report.clone(),
         explain: args.why.clone(),
         as_of: as_of(args.as_of.as_deref())?,
-        ..LookalikeOptions::new(args.seed.as_str())
+        ..LookalikeOptions::of(asked)
     };
     let report = engine.lookalike(&options).await?;
     output.one(&report, text)?;

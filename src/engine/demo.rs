@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::activation::{ExportFormat, Exported, Ids};
 use crate::error::Result;
 use crate::ingest::Ingested;
-use crate::lookalike::{SEEDS_FEW, Size};
+use crate::lookalike::{SEEDS_FEW, Size, Standing};
 use crate::model::{Namespace, millis_since};
 use crate::project::example;
 use crate::source::Progress;
@@ -145,10 +145,9 @@ async fn find_some(engine: &Engine, build: &BuildReport) -> Result<Option<Lookal
         return Ok(None);
     }
     let options = LookalikeOptions {
-        size: Size::Share(0.05),
         keep_as: Some(format!("like_{SEED}")),
         report: Some(engine.root().join("exports").join(format!("like_{SEED}.html"))),
-        ..LookalikeOptions::new(SEED)
+        ..LookalikeOptions::of(Standing { size: Size::Share(0.05), ..Standing::new(SEED) })
     };
     engine.lookalike(&options).await.map(Some)
 }

@@ -1,7 +1,8 @@
 //! Look-alikes: from a seed in the store to an audience in the store, files beside it, and a report.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use crate::activation::whole_file;
 use crate::audience::keep::{KeepRequest, keep};
 use crate::audience::{Catalog, State, Status};
 use crate::error::{Error, Result};
@@ -23,31 +24,13 @@ use super::scores;
 /// What the definition of a look-alike's audience begins with; the digest of its model follows.
 const DEFINITION: &str = "lookalike:";
 
-/// What to find.
+/// What to find, and what to do with it.
 #[derive(Debug, Clone)]
 pub struct LookalikeOptions {
-    /// The segment that is learnt from.
-    pub seed: String,
-    /// The files of `sql/features`; all where it is empty, and `default` is the default recipe.
-    pub features: Vec<String>,
-    /// How large the audience is to be.
-    pub size: Size,
+    /// What is asked; an audience that is kept is asked for again by later builds.
+    pub asked: Standing,
     /// The segment that the audience is kept as.
     pub keep_as: Option<String>,
-    /// Segments whose members may not be in it.
-    pub exclude: Vec<String>,
-    /// Segments whose members are known not to belong.
-    pub negatives: Vec<String>,
-    /// Columns that are not learnt from.
-    pub exclude_columns: Vec<String>,
-    /// Columns that are learnt from although a guard would leave them out.
-    pub keep_columns: Vec<String>,
-    /// Columns whose groups are told, and that are not learnt from.
-    pub sensitive: Vec<String>,
-    /// The column by whose groups the audience is re-ranked to four fifths.
-    pub four_fifths: Option<String>,
-    /// Whether the seed's members join the audience.
-    pub include_seed: bool,
     /// A model file to score with, instead of learning.
     pub model: Option<PathBuf>,
     /// What stays when the audience is refreshed.
@@ -65,20 +48,11 @@ pub struct LookalikeOptions {
 }
 
 impl LookalikeOptions {
-    /// A look-alike of `seed` with defaults for the rest.
-    pub fn new(seed: impl Into<String>) -> Self {
+    /// What is `asked`, found and told, and nothing kept or written.
+    pub fn of(asked: Standing) -> Self {
         Self {
-            seed: seed.into(),
-            features: Vec::new(),
-            size: Size::DEFAULT,
+            asked,
             keep_as: None,
-            exclude: Vec::new(),
-            negatives: Vec::new(),
-            exclude_columns: Vec::new(),
-            keep_columns: Vec::new(),
-            sensitive: Vec::new(),
-            four_fifths: None,
-            include_seed: false,
             model: None,
             lock: Lock::Reach,
             save_model: None,
@@ -92,37 +66,13 @@ impl LookalikeOptions {
     /// What the next build is to ask again, where the lowest member has the score `threshold`.
     fn standing(&self, threshold: f64) -> Standing {
         Standing {
-            seed: self.seed.clone(),
-            features: self.features.clone(),
             size: match self.lock {
-                Lock::Reach => self.size,
+                Lock::Reach => self.asked.size,
                 // Nine digits come back from a model file as they were.
                 Lock::Score => Size::From((threshold * 1e9).floor() / 1e9),
             },
             relearn: self.lock == Lock::Reach && self.model.is_none(),
-            exclude: self.exclude.clone(),
-            negatives: self.negatives.clone(),
-            exclude_columns: self.exclude_columns.clone(),
-            keep_columns: self.keep_columns.clone(),
-            sensitive: self.sensitive.clone(),
-            four_fifths: self.four_fifths.clone(),
-            include_seed: self.include_seed,
-        }
-    }
-
-    /// What `standing` asks for.
-    pub(super) fn again(standing: &Standing) -> Self {
-        Self {
-            features: standing.features.clone(),
-            size: standing.size,
-            exclude: standing.exclude.clone(),
-            negatives: standing.negatives.clone(),
-            exclude_columns: standing.exclude_columns.clone(),
-            keep_columns: standing.keep_columns.clone(),
-            sensitive: standing.sensitive.clone(),
-            four_fifths: standing.four_fifths.clone(),
-            include_seed: standing.include_seed,
-            ..Self::new(standing.seed.as_str())
+            ..self.asked.clone()
         }
     }
 }
@@ -173,11 +123,11 @@ impl Engine {
         let mut found = run(&session, request).await?;
         let mut files = Vec::new();
         if let Some(path) = &options.save_model {
-            write(path, &found.model.to_bytes()?)?;
+            whole_file(path, &found.model.to_bytes()?)?;
             files.push(path.clone());
         }
         if let Some(path) = &options.scores {
-            write(path, &scores::file(&found.scores)?)?;
+            whole_file(path, &scores::file(&found.scores)?)?;
             files.push(path.clone());
         }
         if let Some(name) = name {
@@ -190,7 +140,7 @@ impl Engine {
             found.report.audience = Some(kept);
         }
         if let Some(path) = &options.report {
-            write(path, page(&found.report).as_bytes())?;
+            whole_file(path, page(&found.report).as_bytes())?;
             files.push(path.clone());
         }
         Ok(LookalikeReport { report: found.report, explanation: found.explanation, files })
@@ -223,9 +173,10 @@ impl Engine {
         at: &At<'_>,
     ) -> Result<Request> {
         let At { session, snapshot, as_of } = *at;
+        let asked = &options.asked;
         let catalog = Catalog::load(session).await?;
-        let queries = Queries::choose(session, &self.project.features, &options.features).await?;
-        let mut wanted = options.sensitive.clone();
+        let queries = Queries::choose(session, &self.project.features, &asked.features).await?;
+        let mut wanted = asked.sensitive.clone();
         let chosen =
             self.project.features.iter().filter(|f| queries.names().any(|n| n == f.name.as_str()));
         wanted.extend(sensitive(chosen));
@@ -237,21 +188,21 @@ impl Engine {
         }
         let seed_columns = match &model {
             Some(_) => std::collections::BTreeSet::new(),
-            None => seed_columns(session, &self.project.segments, &options.seed).await?,
+            None => seed_columns(session, &self.project.segments, &asked.seed).await?,
         };
         Ok(Request {
-            seed: options.seed.clone(),
-            members: self.members(&catalog, session, &options.seed).await?,
-            negatives: self.all_members(&catalog, session, &options.negatives).await?,
-            excluded: self.all_members(&catalog, session, &options.exclude).await?,
+            seed: asked.seed.clone(),
+            members: self.members(&catalog, session, &asked.seed).await?,
+            negatives: self.all_members(&catalog, session, &asked.negatives).await?,
+            excluded: self.all_members(&catalog, session, &asked.exclude).await?,
             queries,
             seed_columns,
-            exclude_columns: options.exclude_columns.clone(),
-            keep_columns: options.keep_columns.clone(),
+            exclude_columns: asked.exclude_columns.clone(),
+            keep_columns: asked.keep_columns.clone(),
             sensitive: wanted,
-            four_fifths: options.four_fifths.clone(),
-            size: options.size,
-            include_seed: options.include_seed,
+            four_fifths: asked.four_fifths.clone(),
+            size: asked.size,
+            include_seed: asked.include_seed,
             model,
             explain: match &options.explain {
                 Some(who) => Some(profile(session, who).await?),
@@ -269,15 +220,8 @@ impl Engine {
         session: &Session,
         name: &str,
     ) -> Result<Membership> {
-        let mut found = catalog.memberships(session, [name]).await?;
-        if let Some(membership) = found.remove(name) {
-            return Ok(membership);
-        }
-        // A segment with no members has no rows, and so no membership.
-        match catalog.get(name).and_then(|state| state.membership_build) {
-            Some(_) => Ok(Membership::new()),
-            None => Err(self.unbuilt(name, catalog)),
-        }
+        let found = catalog.memberships(session, [name]).await?.remove(name);
+        found.ok_or_else(|| self.unbuilt(name, catalog))
     }
 
     async fn all_members(
@@ -389,6 +333,9 @@ impl Engine {
         user: &str,
         as_of: Option<AsOf>,
     ) -> Result<Option<Why>> {
+        if self.project.segments.iter().any(|file| file.name.as_str() == name) {
+            return Ok(None);
+        }
         let (store, snapshot) = self.opened().await?;
         let session = Session::over(&store, &snapshot, self.limits, self.now)?;
         let catalog = Catalog::load(&session).await?;
@@ -402,10 +349,9 @@ impl Engine {
         };
         let as_of = as_of.unwrap_or(state.as_of);
         let session = Session::over(&store, &snapshot, self.limits, as_of)?;
-        let options = match &model.lineage.standing {
-            Some(standing) => LookalikeOptions::again(standing),
-            None => LookalikeOptions::new(model.lineage.seed.as_str()),
-        };
+        let asked = model.lineage.standing.clone();
+        let asked = asked.unwrap_or_else(|| Standing::new(model.lineage.seed.as_str()));
+        let options = LookalikeOptions::of(asked);
         let profile = find(&session, user).await?;
         let mut request = self
             .request(&options, Some(model), &At { session: &session, snapshot: &snapshot, as_of })
@@ -462,34 +408,11 @@ fn is_lookalike(state: &State) -> bool {
 
 /// The profile that `who` names: its number, or `NAMESPACE=VALUE`.
 async fn profile(session: &Session, who: &str) -> Result<ProfileId> {
-    if let Some((namespace, value)) = who.split_once('=') {
-        let quoted = |text: &str| text.replace('\'', "''");
-        let sql = format!(
-            "SELECT profile_id FROM identifiers WHERE home AND namespace = '{}' AND value = '{}'",
-            quoted(namespace.trim()),
-            quoted(value.trim())
-        );
-        let mask = session.plan(&sql, None).await?.ids()?.mask().await?;
-        return mask
-            .to_membership()
-            .min()
-            .ok_or_else(|| Error::input(format!("no profile has the {namespace} \"{value}\"")));
+    if who.contains('=') {
+        return find(session, who).await;
     }
     who.trim().parse().ok().and_then(ProfileId::new).ok_or_else(|| {
         Error::input(format!("\"{who}\" is no profile"))
             .with_hint("write its profile_id, or a namespace and a value: user_id=u1")
     })
-}
-
-/// Writes a file beside `path` and moves it there once it is whole.
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(|e| Error::io("make", folder, e))?;
-    let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("lookalike");
-    let part = folder.join(format!(".{name}.{}.part", std::process::id()));
-    let outcome = std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, path));
-    if outcome.is_err() {
-        let _gone_already = std::fs::remove_file(&part);
-    }
-    outcome.map_err(|e| Error::io("write", path, e))
 }

@@ -15,10 +15,11 @@
 //! - [`export`]: memberships out of the store
 //! - [`import`]: ids and bitmaps from elsewhere into it
 //! - [`insight`]: how segments relate to each other and to the base
-//! - [`refresh`]: builds with audiences of look-alikes in their place
+//! - [`audiences`]: builds with audiences of look-alikes in their place
 //! - [`care`]: optimize and vacuum
 //! - [`demo`]: a made-up shop from nothing to a report
 
+mod audiences;
 pub mod build;
 pub mod care;
 pub mod demo;
@@ -30,7 +31,6 @@ pub mod insight;
 pub mod look;
 pub mod lookalike;
 pub mod open;
-mod refresh;
 mod scores;
 pub mod tests;
 pub mod warm;
@@ -40,7 +40,7 @@ pub use crate::audience::{BuiltSegment, HistoryEntry, Status};
 pub use crate::ingest::Ingested;
 pub use crate::ingest::optimize::Optimized;
 pub use crate::insight::{Attribute, Composition, Measure, Overlap, Reach};
-pub use crate::lookalike::{Explanation, Lock, ReachAt, Report, Size};
+pub use crate::lookalike::{Explanation, Lock, ReachAt, Report, Size, Standing};
 pub use crate::project::config::{RejectsMax, parse_bytes};
 pub use crate::project::init::init;
 pub use crate::source::Progress;

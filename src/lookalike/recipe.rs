@@ -81,6 +81,30 @@ pub(crate) struct Problem<'a> {
     pub(crate) roles: &'a [Role],
 }
 
+/// Rows as trees read them.
+struct Binned {
+    /// The bins, row by row, words put into the order of their seed rate.
+    bins: Vec<u8>,
+    /// How many bins each feature has.
+    bin_counts: Vec<usize>,
+    /// That order.
+    reorder: Reorder,
+}
+
+impl Problem<'_> {
+    /// `rows` as trees read them, in the order that `is_seed` teaches.
+    fn binned(&self, rows: &[u32], is_seed: &[bool]) -> Binned {
+        let mut bins = self.encoded.rows_of(rows);
+        let features = &self.encoder.features;
+        let words: Vec<Option<usize>> =
+            features.iter().map(|f| f.is_word().then(|| f.bins())).collect();
+        let bin_counts = features.iter().map(super::encode::Feature::bins).collect();
+        let reorder = Reorder::learn(&bins, is_seed, &words);
+        reorder.apply(&mut bins);
+        Binned { bins, bin_counts, reorder }
+    }
+}
+
 /// What was learnt, and what it chose on held-out seeds.
 #[derive(Debug, Clone)]
 pub(crate) struct Learnt {
@@ -207,13 +231,8 @@ impl Trainer<'_> {
         let margins =
             |line| held.clone().map(|row| self.design.margin(line, row)).collect::<Vec<f32>>();
         let held_additive = lines.iter().map(margins).collect();
-        let mut bins = self.problem.encoded.rows_of(&Self::without(self.rows, &held));
-        let features = &self.problem.encoder.features;
-        let words: Vec<Option<usize>> =
-            features.iter().map(|f| f.is_word().then(|| f.bins())).collect();
-        let bin_counts: Vec<usize> = features.iter().map(super::encode::Feature::bins).collect();
-        let reorder = Reorder::learn(&bins, &is_seed, &words);
-        reorder.apply(&mut bins);
+        let binned = self.problem.binned(&Self::without(self.rows, &held), &is_seed);
+        let Binned { bins, bin_counts, reorder } = binned;
         let train = Rows { bins: &bins, bin_counts: &bin_counts, seeds: &is_seed };
         let boosted = boost::grow(&train, &self.growth, BOOST_STREAM + fold as u64);
         let bagged = forest::grow(&train, &self.bagging, BAG_STREAM + fold as u64);
@@ -345,13 +364,7 @@ fn half_scores(
     let line = terms.model(problem.encoder, &line);
     let mut growth = growth(seeds, rows.len());
     growth.trees = learnt.boosted_trees;
-    let mut bins = problem.encoded.rows_of(&rows);
-    let features = &problem.encoder.features;
-    let words: Vec<Option<usize>> =
-        features.iter().map(|f| f.is_word().then(|| f.bins())).collect();
-    let bin_counts: Vec<usize> = features.iter().map(super::encode::Feature::bins).collect();
-    let reorder = Reorder::learn(&bins, &is_seed, &words);
-    reorder.apply(&mut bins);
+    let Binned { bins, bin_counts, reorder } = problem.binned(&rows, &is_seed);
     let train = Rows { bins: &bins, bin_counts: &bin_counts, seeds: &is_seed };
     let model = FoldModel {
         additive: line,

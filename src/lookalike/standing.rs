@@ -20,7 +20,7 @@ pub enum Lock {
 pub struct Standing {
     /// The segment that is learnt from.
     pub seed: String,
-    /// The files of `sql/features`; all where it is empty.
+    /// The files of `sql/features`; all where it is empty, and `default` is the default recipe.
     pub features: Vec<String>,
     /// How large the audience is to be.
     pub size: Size,
@@ -36,13 +36,30 @@ pub struct Standing {
     pub keep_columns: Vec<String>,
     /// Columns whose groups are told, and that are not learnt from.
     pub sensitive: Vec<String>,
-    /// The column by whose groups the audience is re-ranked.
+    /// The column by whose groups the audience is re-ranked to four fifths.
     pub four_fifths: Option<String>,
     /// Whether the seed's members join the audience.
     pub include_seed: bool,
 }
 
 impl Standing {
+    /// A look-alike of `seed` with defaults for the rest.
+    pub fn new(seed: impl Into<String>) -> Self {
+        Self {
+            seed: seed.into(),
+            features: Vec::new(),
+            size: Size::DEFAULT,
+            relearn: true,
+            exclude: Vec::new(),
+            negatives: Vec::new(),
+            exclude_columns: Vec::new(),
+            keep_columns: Vec::new(),
+            sensitive: Vec::new(),
+            four_fifths: None,
+            include_seed: false,
+        }
+    }
+
     /// The segments that the audience is made from, apart from those that features read.
     pub fn needs(&self) -> impl Iterator<Item = &str> {
         let others = self.negatives.iter().chain(&self.exclude);

@@ -43,15 +43,23 @@ pub(super) fn one_and_len(level: Level, a: &Container, b: &Container) -> u64 {
     in_both(a, b, |_, _| merged(a, b))
 }
 
+/// The loop over containers, for whichever vectors it is compiled for.
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+#[expect(clippy::inline_always, reason = "only inside a kernel is it compiled for its vectors")]
+#[inline(always)]
+fn by_eights(sse: Sse, a: &[Container], b: &[Container]) -> u64 {
+    let mut count = 0;
+    for (a, b) in (Common { a, b }) {
+        count += in_both(a, b, |a, b| eights(sse, a, b));
+    }
+    count
+}
+
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 kernel!(
     /// With a population count of whole vectors.
     fn and_len_avx512(avx512: Avx512, sse: Sse, a: &[Container], b: &[Container]) -> u64 {
-        let mut count = 0;
-        for (a, b) in (Common { a, b }) {
-            count += in_both(a, b, |a, b| eights(sse, a, b));
-        }
-        count
+        by_eights(sse, a, b)
     }
 );
 
@@ -59,11 +67,7 @@ kernel!(
 kernel!(
     /// With vectors of 256 bits.
     fn and_len_avx2(avx2: Avx2, sse: Sse, a: &[Container], b: &[Container]) -> u64 {
-        let mut count = 0;
-        for (a, b) in (Common { a, b }) {
-            count += in_both(a, b, |a, b| eights(sse, a, b));
-        }
-        count
+        by_eights(sse, a, b)
     }
 );
 
@@ -71,11 +75,7 @@ kernel!(
 kernel!(
     /// With the population count of a word.
     fn and_len_sse(sse: Sse4_2, a: &[Container], b: &[Container]) -> u64 {
-        let mut count = 0;
-        for (a, b) in (Common { a, b }) {
-            count += in_both(a, b, |a, b| eights(sse, a, b));
-        }
-        count
+        by_eights(sse, a, b)
     }
 );
 

@@ -32,6 +32,16 @@ impl Store {
         Ok(())
     }
 
+    /// Whether any model was ever kept, and is still there.
+    ///
+    /// # Errors
+    /// Where the store cannot be listed.
+    pub async fn has_models(&self) -> Result<bool> {
+        let folder = self.location.folder(FOLDER);
+        let first = self.location.root().list(Some(&folder)).try_next().await;
+        first.map(|first| first.is_some()).map_err(|e| storage(&e))
+    }
+
     /// Removes models whose digest is not among `used` and that are older than `older_than`; with `dry_run`
     /// only says how many.
     ///

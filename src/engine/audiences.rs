@@ -15,7 +15,7 @@ use crate::membership::wire::{self, Format};
 use crate::model::{AsOf, BuildId, Name, TableName, millis_since};
 use crate::query::Session;
 use crate::segment::{Graph, Parsed, Selector};
-use crate::store::StoreSnapshot;
+use crate::store::{Store, StoreSnapshot};
 
 use super::build::BuildOptions;
 use super::lookalike::{At, LookalikeOptions, Place};
@@ -92,19 +92,19 @@ impl Engine {
         on_done: &(dyn Fn(usize, usize, &str) + Sync),
     ) -> Result<Build> {
         let as_of = self.as_of(options.as_of)?;
-        let audiences = self.audiences().await?;
+        let (store, snapshot) = self.opened().await?;
+        let audiences = self.audiences(&store, &snapshot).await?;
         if audiences.is_empty() {
             if self.project.segments.is_empty() {
                 return Err(Error::input("the project has no segments").with_hint(
                     "write one: sql/segments/vip.sql, a query that returns profile_id",
                 ));
             }
-            return self.build_segments(&options.selectors, as_of, options.full, on_done).await;
+            return self.build_segments((&store, &snapshot), options, as_of, on_done).await;
         }
         let mut pending = self.pending(audiences, &options.selectors)?;
-        let last = self.opened().await?.1.record.last_build;
-        let mut course =
-            Course { as_of, full: options.full, build: BuildId(last), segments: Vec::new() };
+        let build = BuildId(snapshot.record.last_build);
+        let mut course = Course { as_of, full: options.full, build, segments: Vec::new() };
         loop {
             let ready = pending.ready_segments();
             let more = !ready.is_empty();
@@ -136,21 +136,21 @@ impl Engine {
 
     async fn build_segments(
         &self,
-        selectors: &[String],
+        (store, snapshot): (&Store, &StoreSnapshot),
+        options: &BuildOptions,
         as_of: AsOf,
-        full: bool,
         on_done: &(dyn Fn(usize, usize, &str) + Sync),
     ) -> Result<Build> {
-        let (store, snapshot) = self.opened().await?;
-        let selectors: Vec<Selector> = selectors.iter().map(|s| Selector::parse(s)).collect();
+        let selectors = options.selectors.iter();
+        let selectors: Vec<Selector> = selectors.map(|s| Selector::parse(s)).collect();
         build(&BuildRequest {
-            store: &store,
-            snapshot: &snapshot,
+            store,
+            snapshot,
             segments: &self.project.segments,
             selectors: &selectors,
             as_of,
             now: self.now,
-            full,
+            full: options.full,
             limits: self.limits,
             on_done,
         })
@@ -166,38 +166,48 @@ impl Engine {
         if names.is_empty() {
             return Ok(());
         }
-        let names: Vec<String> = names.into_iter().collect();
-        let built = self.build_segments(&names, course.as_of, course.full, on_done).await?;
+        let (store, snapshot) = self.opened().await?;
+        let selectors = names.into_iter().collect();
+        let options = BuildOptions { selectors, as_of: None, full: course.full };
+        let opened = (&store, &snapshot);
+        let built = self.build_segments(opened, &options, course.as_of, on_done).await?;
         course.build = built.build;
         course.segments.extend(built.segments);
         Ok(())
     }
 
     /// The audiences that say what they were asked for.
-    async fn audiences(&self) -> Result<BTreeMap<String, Audience>> {
-        let (store, snapshot) = self.opened().await?;
-        let session = Session::over(&store, &snapshot, self.limits, self.now)?;
+    async fn audiences(
+        &self,
+        store: &Store,
+        snapshot: &StoreSnapshot,
+    ) -> Result<BTreeMap<String, Audience>> {
+        // Most stores have none, and need not be asked what they built.
+        if !store.has_models().await? {
+            return Ok(BTreeMap::new());
+        }
+        let session = Session::over(store, snapshot, self.limits, self.now)?;
         let catalog = Catalog::load(&session).await?;
         let mut audiences = BTreeMap::new();
         for state in self.lookalikes(&catalog) {
             let Some(model) = self.model_of(state).await?.map(Box::new) else { continue };
             let Some(standing) = model.lineage.standing.clone() else { continue };
-            let mut needs: BTreeSet<String> = standing.needs().map(str::to_owned).collect();
-            needs.extend(self.read_by_features(&standing, &session)?);
+            let needs = self.needs(&standing, &session)?;
             let audience = Audience { state: state.clone(), model, standing, needs };
             audiences.insert(state.segment.clone(), audience);
         }
         Ok(audiences)
     }
 
-    /// The segments that the features of `standing` read.
-    fn read_by_features(&self, standing: &Standing, session: &Session) -> Result<BTreeSet<String>> {
-        let mut read = BTreeSet::new();
+    /// All segments that an audience is made from: those that it names, and those that its features
+    /// read.
+    fn needs(&self, standing: &Standing, session: &Session) -> Result<BTreeSet<String>> {
+        let mut needs: BTreeSet<String> = standing.needs().map(str::to_owned).collect();
         for file in self.features_of(standing) {
             let references = session.references(&file.text, Some(&file.path))?;
-            read.extend(references.iter().filter_map(|r| r.segment().map(str::to_owned)));
+            needs.extend(references.iter().filter_map(|r| r.segment().map(str::to_owned)));
         }
-        Ok(read)
+        Ok(needs)
     }
 
     fn features_of<'a>(
@@ -272,9 +282,7 @@ impl Engine {
             hasher.update(format!("|{}=", file.name).as_bytes());
             hasher.update(file.text.as_bytes());
         }
-        let mut needs: BTreeSet<String> = standing.needs().map(str::to_owned).collect();
-        needs.extend(self.read_by_features(standing, session)?);
-        for name in needs {
+        for name in self.needs(standing, session)? {
             let members = self.members(catalog, session, &name).await?;
             hasher.update(format!("|{name}=").as_bytes());
             hasher.update(&wire::encode(&members, Format::Roaring));
@@ -308,7 +316,7 @@ impl Engine {
         if !course.full && last.is_some_and(|(last, _)| last == trigger) {
             return Ok(built(name, Status::Reused, state.members, (0, 0)));
         }
-        let options = LookalikeOptions::again(standing);
+        let options = LookalikeOptions::of(standing.clone());
         let kept = (!standing.relearn).then(|| model.clone());
         let request = self
             .request(&options, kept, &At { session: &session, snapshot: &snapshot, as_of })
