@@ -23,6 +23,8 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 AS_OF = "2026-11-01"
 PARTS = ["load", "segments", "batch", "verify", "store"]
 ENGINES = ["throng", "duckdb", "datafusion"]
+SESSION = "throng_session"  # Throng again, in one process that stays
+SESSION_MEMORY = "4GB"
 SUITES = {"segments": "24", "batch": "200"}
 FULL_DATA = {"seed": 42, "profiles": 1_000_000, "events": 20_000_000}  # what expected-1m.json speaks of
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
@@ -70,6 +72,39 @@ def documents(text):
         value, at = decoder.raw_decode(text, at)
         found += value if isinstance(value, list) else [value]
     return found
+
+
+class Session:
+    """A process of `throng sql` that has read its columns into memory and keeps no set of a leaf, so that every
+    build evaluates all of it."""
+
+    def __init__(self, throng):
+        self.process = subprocess.Popen([*throng.command, "--memory", SESSION_MEMORY, "sql", "--as-of", AS_OF],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for statement in (".leaves off", ".warm"):
+            self.ask(statement)
+
+    def ask(self, statement):
+        """The answer to one statement, and the seconds until it was there."""
+        start = time.perf_counter()
+        try:
+            self.process.stdin.write(statement + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # the empty answer below tells
+        line = self.process.stdout.readline()
+        seconds = time.perf_counter() - start
+        answer = json.loads(line) if line else {"error": {"message": "it ended"}}
+        if "error" in answer:
+            raise Failed(f"throng sql: {statement[:40]}: {answer['error']['message']}")
+        return answer, seconds
+
+    def stop(self):
+        self.process.stdin.close()
+        self.process.stdout.close()
+        _, status, usage = os.wait4(self.process.pid, 0)
+        self.process.returncode = os.waitstatus_to_exitcode(status)
+        return usage.ru_maxrss * RSS_UNIT / 1e6
 
 
 class Peer:
@@ -218,12 +253,13 @@ class Run:
         """Every round gives the suite to each engine in turn; who goes first rotates, so that a noisy
         neighbour hits all alike. The peers' processes stay warm between rounds, Throng starts anew."""
         peers = self.start_peers()
+        engines = self.args.engines + [SESSION] * (SESSION in peers)
         try:
             for suite in suites:
-                times = {engine: [] for engine in self.args.engines}
+                times = {engine: [] for engine in engines}
                 for number in range(self.args.repeat):
-                    turn = number % len(self.args.engines)
-                    for engine in self.args.engines[turn:] + self.args.engines[:turn]:
+                    turn = number % len(engines)
+                    for engine in engines[turn:] + engines[:turn]:
                         times[engine].append(self.round(engine, suite, peers, first=number == 0))
                     log(f"the {SUITES[suite]}, round {number + 1} of {self.args.repeat}: "
                         + ", ".join(f"{engine} {rounds[-1]['total']:.2f} s" for engine, rounds in times.items()))
@@ -235,11 +271,19 @@ class Run:
 
     def start_peers(self):
         places = {"duckdb": self.duckdb, "datafusion": self.store}
-        return {kind: Peer(kind, place, self.args.threads) for kind, place in places.items() if kind in self.args.engines}
+        peers = {kind: Peer(kind, place, self.args.threads) for kind, place in places.items() if kind in self.args.engines}
+        if self.throng:
+            peers[SESSION] = Session(self.throng)
+        return peers
 
     def round(self, engine, suite, peers, first):
         if engine == "throng":
-            return self.build(suite)
+            built, seconds = self.throng.run(suite, "build", *self.names(suite), "--as-of", AS_OF, "--full", may_fail=True)
+            if not built:
+                raise Failed(f"throng build of the {SUITES[suite]} printed nothing")
+            return self.built(suite, built[0], seconds)
+        if engine == SESSION:
+            return self.built(suite, *peers[SESSION].ask(f".build {' '.join(self.names(suite))} --full"))
         out = None
         if first:
             out = os.path.dirname(self.bitmap(engine, "any"))
@@ -251,19 +295,20 @@ class Run:
             self.problems.append(f"{engine} {name}: {error}")
         return {"total": sum(reply["seconds"].values()), "each": reply["seconds"]}
 
-    def build(self, suite):
-        names = [name for name, _ in self.suites[suite]]
-        built, seconds = self.throng.run(suite, "build", *names, "--as-of", AS_OF, "--full", may_fail=True)
-        if not built:
-            raise Failed(f"throng build of the {SUITES[suite]} printed nothing")
-        segments = {one["name"]: one for one in built[0]["segments"]}
+    def names(self, suite):
+        return [name for name, _ in self.suites[suite]]
+
+    def built(self, suite, build, seconds):
+        """What one build of `suite` took, by the clock and as it reports."""
+        names = self.names(suite)
+        segments = {one["name"]: one for one in build["segments"]}
         for name in names:
             one = segments.get(name, {"status": "missing from the build"})
             if one["status"] != "built":
                 self.problems.append(f"throng {name}: {one['status']} {one.get('error', '')}".strip())
         each = {name: one["elapsed_ms"] / 1e3 for name, one in segments.items() if name in names and "elapsed_ms" in one}
         members = {name: one.get("members") for name, one in segments.items() if name in names}
-        return {"total": seconds, "own": built[0]["elapsed_ms"] / 1e3, "each": each, "members": members}
+        return {"total": seconds, "own": build["elapsed_ms"] / 1e3, "each": each, "members": members}
 
     def bitmap(self, engine, name):
         folder = os.path.join(self.work, "bitmaps", engine)
@@ -422,6 +467,7 @@ def report(results):
         "|---|" + "---:|" * (len(head) - 1),
     ]
     rows = [("throng, whole process", "throng", "total"), ("throng, as it reports", "throng", "own"),
+            ("throng, warm session", SESSION, "total"),
             ("duckdb, own store", "duckdb", "total"), ("datafusion, Throng's files", "datafusion", "total")]
     for label, engine, clock in rows:
         one = results.get(engine)

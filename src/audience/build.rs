@@ -10,13 +10,12 @@ use crate::error::{Error, Result};
 use crate::membership::Membership;
 use crate::model::{AsOf, BuildId, Name, TableName, millis_since};
 use crate::project::SqlFile;
-use crate::query::{Limits, Session};
+use crate::query::{Held, Limits, Session, crew};
 use crate::segment::pass::Cost;
 use crate::segment::{Batch, BatchRun, Graph, Parsed, Planned, Selector};
-use crate::store::{Change, FileLayout, Store, StoreSnapshot, encode};
+use crate::store::{Store, StoreSnapshot};
 
-use super::catalog::{Catalog, State, Status};
-use super::rows;
+use super::catalog::{Catalog, Status};
 
 /// What to build, and over what.
 pub struct BuildRequest<'a> {
@@ -36,8 +35,24 @@ pub struct BuildRequest<'a> {
     pub full: bool,
     /// Threads and memory.
     pub limits: Limits,
+    /// What earlier sessions over the same store left behind.
+    pub held: Option<&'a Held>,
     /// Called as each segment is done: done so far, of how many, and the name.
     pub on_done: &'a (dyn Fn(usize, usize, &str) + Sync),
+}
+
+impl BuildRequest<'_> {
+    /// A session in which `now()` is `as_of`.
+    ///
+    /// # Errors
+    /// Where a table of the store cannot be scanned.
+    pub(super) fn session(&self, as_of: AsOf) -> Result<Session> {
+        let (store, snapshot, limits) = (self.store, self.snapshot, self.limits);
+        match self.held {
+            Some(held) => Session::over_held(store, snapshot, held.clone(), limits, as_of),
+            None => Session::over(store, snapshot, limits, as_of),
+        }
+    }
 }
 
 /// What a build did.
@@ -96,7 +111,7 @@ pub(super) struct Running<'a> {
     pub(super) parsed: BTreeMap<String, Result<Parsed>>,
     pub(super) graph: Graph,
     /// The digests of the inputs of all segments that are defined in the session.
-    inputs: BTreeMap<String, String>,
+    pub(super) inputs: BTreeMap<String, String>,
     pub(super) outcomes: BTreeMap<String, (Outcome, u64)>,
     /// How many profiles were evaluated, of segments that were refreshed.
     pub(super) touched: BTreeMap<String, u64>,
@@ -114,13 +129,15 @@ pub(super) struct Running<'a> {
 /// # Errors
 /// Where a selector names nothing, the store cannot be read or written, or another build was faster.
 pub async fn build(request: &BuildRequest<'_>) -> Result<Build> {
-    let session = Session::over(request.store, request.snapshot, request.limits, request.as_of)?;
+    let started = Instant::now();
+    let session = request.session(request.as_of)?;
     let catalog = Catalog::load(&session).await?;
-    let parsed: BTreeMap<String, Result<Parsed>> = request
-        .segments
-        .iter()
-        .map(|file| (file.name.to_string(), Parsed::new(&session, file)))
-        .collect();
+    tracing::info!(ms = millis_since(started), "read what was built before");
+    let parses = session.clone();
+    let parsed = move |file: SqlFile| (file.name.to_string(), Parsed::new(&parses, &file));
+    let threads = request.limits.threads.get();
+    let parsed: BTreeMap<String, Result<Parsed>> =
+        crew::map(request.segments.to_vec(), threads, parsed).await?.into_iter().collect();
     let broken = parsed.iter().filter(|(_, p)| p.is_err()).map(|(name, _)| name.clone());
     let graph = Graph::new(parsed.values().flatten(), broken.collect::<Vec<_>>());
     let selected = graph.select(request.selectors)?;
@@ -182,7 +199,8 @@ impl Running<'_> {
             }
         }
         self.define_reused().await?;
-        let (mut batch, failed) = Batch::compile(&todo);
+        let threads = self.request.limits.threads.get();
+        let (mut batch, failed) = Batch::compile_on(&todo, threads).await?;
         for (name, error) in failed {
             self.done(&name, Outcome::Failed(error), started);
         }
@@ -413,121 +431,6 @@ impl Running<'_> {
             hasher.update(format!("|{}", self.request.as_of).as_bytes());
         }
         hasher.finalize().to_hex()[..16].to_owned()
-    }
-
-    async fn commit(mut self) -> Result<Build> {
-        let record = &self.request.snapshot.record;
-        let build = BuildId(record.last_build + 1);
-        let rebuilt = self.outcomes.iter().filter_map(|(name, (outcome, _))| match outcome {
-            Outcome::Built { .. } if !self.before.contains_key(name) => Some(name.as_str()),
-            _ => None,
-        });
-        let before = self.catalog.memberships(&self.session, rebuilt).await?;
-        self.before.extend(before);
-        let mut segments = Vec::new();
-        let mut states = Vec::new();
-        for (name, (outcome, elapsed_ms)) in &self.outcomes {
-            let (built, state) = self.report(build, name, outcome, *elapsed_ms);
-            segments.push(built);
-            states.push(state);
-        }
-        let mut change = Change::new("build", self.request.now);
-        change.build = Some(build.0);
-        self.put(&mut change, build, &states).await?;
-        match self.request.store.commit(self.request.snapshot, change).await? {
-            crate::store::Committed::Done(_) => {}
-            crate::store::Committed::Conflict(error) => return Err(error),
-        }
-        Ok(Build { build, as_of: self.request.as_of, segments })
-    }
-
-    async fn put(&self, change: &mut Change, build: BuildId, states: &[State]) -> Result<()> {
-        let (store, snapshot) = (self.request.store, self.request.snapshot);
-        let built = self.outcomes.iter().filter_map(|(name, (outcome, _))| match outcome {
-            Outcome::Built { membership, .. } => {
-                let definition = self.parsed.get(name)?.as_ref().ok()?.definition.as_str();
-                Some((name.as_str(), definition, membership))
-            }
-            _ => None,
-        });
-        let schema = &snapshot.table(TableName::Memberships)?.schema;
-        let size = snapshot.shard_size()?;
-        let rows = rows::memberships(schema, build, self.request.as_of, size, built)?;
-        if rows.num_rows() > 0 {
-            let encoded = encode::encode(schema, &[rows], FileLayout::of(TableName::Memberships))?;
-            let file = store.put(TableName::Memberships, "", encoded).await?;
-            change.table(TableName::Memberships).added.push(file);
-        }
-        let schema = &snapshot.table(TableName::Builds)?.schema;
-        let rows = rows::builds(schema, states)?;
-        let encoded = encode::encode(schema, &[rows], FileLayout::of(TableName::Builds))?;
-        let file = store.put(TableName::Builds, "", encoded).await?;
-        change.table(TableName::Builds).added.push(file);
-        Ok(())
-    }
-
-    /// What the build says about one segment, and what it keeps.
-    fn report(
-        &self,
-        build: BuildId,
-        name: &str,
-        outcome: &Outcome,
-        elapsed_ms: u64,
-    ) -> (BuiltSegment, State) {
-        let last = self.catalog.get(name);
-        let kept = last.and_then(|s| s.membership_build);
-        let (status, error) = match outcome {
-            Outcome::Built { .. } => (Status::Built, None),
-            Outcome::Reused => (Status::Reused, None),
-            Outcome::Skipped(error) => (Status::Skipped, Some(error)),
-            Outcome::Failed(error) if kept.is_some() => (Status::Stale, Some(error)),
-            Outcome::Failed(error) => (Status::Failed, Some(error)),
-        };
-        let empty = Membership::new();
-        let (members, entered, exited) = if let Outcome::Built { membership, .. } = outcome {
-            let before = self.before.get(name).unwrap_or(&empty);
-            let entered = membership.and_not_len(before);
-            (Some(membership.len()), Some(entered), Some(before.and_not_len(membership)))
-        } else {
-            let unmoved = kept.map(|_| 0);
-            (last.and_then(|s| s.members), unmoved, unmoved)
-        };
-        let inputs = match outcome {
-            Outcome::Built { inputs, .. } => Some(inputs.clone()),
-            Outcome::Reused => self.inputs.get(name).cloned(),
-            _ => last.and_then(|s| s.inputs.clone()),
-        };
-        let is_built = matches!(outcome, Outcome::Built { .. });
-        let definition = match self.parsed.get(name) {
-            Some(Ok(parsed)) => parsed.definition.clone(),
-            _ => last.map(|s| s.definition.clone()).unwrap_or_default(),
-        };
-        let built = BuiltSegment {
-            name: name.to_owned(),
-            status,
-            members,
-            entered,
-            exited,
-            elapsed_ms,
-            evaluated: self.touched.get(name).copied(),
-            error: error.cloned(),
-        };
-        let state = State {
-            segment: name.to_owned(),
-            build,
-            as_of: self.request.as_of,
-            status,
-            members,
-            entered,
-            exited,
-            elapsed_ms,
-            definition,
-            membership_build: if is_built { Some(build) } else { kept },
-            inputs,
-            store_version: self.request.snapshot.record.version,
-            error: error.map(ToString::to_string),
-        };
-        (built, state)
     }
 }
 

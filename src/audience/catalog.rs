@@ -1,6 +1,7 @@
 //! The last state of every segment, and its membership.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch};
 use arrow::compute::cast;
@@ -98,12 +99,23 @@ impl Catalog {
     /// # Errors
     /// Where the table of builds cannot be read.
     pub async fn load(session: &Session) -> Result<Self> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM (SELECT *, row_number() OVER \
-             (PARTITION BY segment ORDER BY build DESC) AS place FROM builds) WHERE place = 1"
-        );
-        let states = read_states(session, &sql).await?;
-        Ok(Self { states: states.into_iter().map(|s| (s.segment.clone(), s)).collect() })
+        // The rows of all builds go by once, and only the last of each segment stays: no sort, and
+        // memory for one state a segment.
+        let plan = session.plan(&format!("SELECT {COLUMNS} FROM builds"), None).await?;
+        let mut states: BTreeMap<String, State> = BTreeMap::new();
+        let mut batches = plan.stream().await?;
+        while let Some(batch) = batches.next().await? {
+            for state in states_in(&batch)? {
+                match states.entry(state.segment.clone()) {
+                    Entry::Vacant(free) => drop(free.insert(state)),
+                    Entry::Occupied(mut last) if last.get().build < state.build => {
+                        last.insert(state);
+                    }
+                    Entry::Occupied(_) => {}
+                }
+            }
+        }
+        Ok(Self { states })
     }
 
     /// The last state of `segment`.
@@ -156,7 +168,7 @@ pub(super) async fn memberships_of(
     let quoted: Vec<String> =
         segments.iter().map(|s| format!("'{}'", s.replace('\'', "''"))).collect();
     let sql = format!(
-        "SELECT segment, bitmap FROM memberships WHERE build = {build} AND segment IN ({}) ORDER BY shard",
+        "SELECT segment, bitmap FROM memberships WHERE build = {build} AND segment IN ({})",
         quoted.join(", ")
     );
     let mut parts: BTreeMap<String, Vec<Membership>> =

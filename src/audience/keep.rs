@@ -71,8 +71,9 @@ pub async fn keep(request: &KeepRequest<'_>) -> Result<(State, Committed)> {
     let mut change = Change::new(request.operation, request.now);
     change.build = Some(build.0);
     let schema = &snapshot.table(TableName::Memberships)?.schema;
-    let segment = (name, request.definition, membership);
-    let rows = rows::memberships(schema, build, request.as_of, snapshot.shard_size()?, [segment])?;
+    let parts = rows::parts(membership, snapshot.shard_size()?);
+    let segment = (name, request.definition, &parts[..]);
+    let rows = rows::memberships(schema, build, request.as_of, [segment])?;
     if rows.num_rows() > 0 {
         let encoded = encode::encode(schema, &[rows], FileLayout::of(TableName::Memberships))?;
         let file = store.put(TableName::Memberships, "", encoded).await?;

@@ -4,7 +4,8 @@
 //! and all that is known about them appear at once, or nothing does.
 //!
 //! - [`catalog`]: the last state of every segment, and its membership
-//! - [`build`]: evaluates the selected segments, in order, and commits
+//! - [`build`]: evaluates the selected segments, in order
+//! - [`commit`]: what each gained and lost, and one commit of all
 //! - [`refresh`]: only the profiles that something changed for are evaluated again
 //! - [`resolve`]: the ids of a file from elsewhere become a membership
 //! - [`import`]: that membership becomes a segment, in one commit
@@ -14,6 +15,7 @@
 
 pub mod build;
 pub mod catalog;
+mod commit;
 pub mod history;
 pub mod import;
 pub mod keep;

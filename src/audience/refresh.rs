@@ -12,7 +12,6 @@ use std::time::Instant;
 use crate::error::Result;
 use crate::membership::Membership;
 use crate::model::{AsOf, BuildId, Name, TableName, millis_since};
-use crate::query::Session;
 use crate::segment::pass::Within;
 use crate::segment::{Batch, Changes, Planned};
 use crate::store::FilesSince;
@@ -188,9 +187,7 @@ impl Running<'_> {
         }
         let reads_time = |name: &&String| todo.iter().any(|(n, p)| n == *name && p.uses_now());
         let moving: Vec<String> = names.iter().filter(reads_time).cloned().collect();
-        let request = self.request;
-        let as_of = AsOf::from_micros(as_of)?;
-        let session = Session::over(request.store, request.snapshot, request.limits, as_of)?;
+        let session = self.request.session(AsOf::from_micros(as_of)?)?;
         for name in self.graph.levels().iter().flatten() {
             session.declare_segment(&Name::parse(name)?)?;
         }

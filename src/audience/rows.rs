@@ -11,30 +11,48 @@ use arrow::datatypes::SchemaRef;
 use crate::error::{Error, Result};
 use crate::membership::Membership;
 use crate::membership::wire::{self, Format};
-use crate::model::{AsOf, BuildId, ShardSize};
+use crate::model::{AsOf, BuildId, ShardId, ShardSize};
 
 use super::catalog::State;
 
+/// The part of a membership in one shard, as it is stored.
+#[derive(Debug)]
+pub(super) struct Part {
+    shard: ShardId,
+    members: u64,
+    /// A portable roaring bitmap.
+    bitmap: Vec<u8>,
+}
+
+/// The parts of `membership`, one a shard with members.
+pub(super) fn parts(membership: &Membership, size: ShardSize) -> Vec<Part> {
+    let parts = membership.split(size).into_iter().map(|(shard, part)| Part {
+        shard,
+        members: part.len(),
+        bitmap: wire::encode(&part, Format::Roaring),
+    });
+    parts.collect()
+}
+
 /// Rows of the table `memberships` for one build: one a segment and shard with members. Segments
-/// come in the order given, which must be by name.
+/// come in the order given, which must be by name: each with its definition and its parts.
 pub(super) fn memberships<'a>(
     schema: &SchemaRef,
     build: BuildId,
     as_of: AsOf,
-    size: ShardSize,
-    segments: impl IntoIterator<Item = (&'a str, &'a str, &'a Membership)>,
+    segments: impl IntoIterator<Item = (&'a str, &'a str, &'a [Part])>,
 ) -> Result<RecordBatch> {
     let (mut names, mut definitions) = (StringBuilder::new(), StringBuilder::new());
     let (mut shards, mut sizes) = (Int32Builder::new(), Int64Builder::new());
     let mut bitmaps = BinaryBuilder::new();
     let mut rows = 0;
-    for (name, definition, membership) in segments {
-        for (shard, part) in membership.split(size) {
+    for (name, definition, parts) in segments {
+        for part in parts {
             names.append_value(name);
             definitions.append_value(definition);
-            shards.append_value(shard.0.cast_signed());
-            sizes.append_value(part.len().cast_signed());
-            bitmaps.append_value(wire::encode(&part, Format::Roaring));
+            shards.append_value(part.shard.0.cast_signed());
+            sizes.append_value(part.members.cast_signed());
+            bitmaps.append_value(&part.bitmap);
             rows += 1;
         }
     }

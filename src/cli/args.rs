@@ -138,8 +138,7 @@ impl Global {
             .filter(|(name, _)| cloud.iter().any(|prefix| name.starts_with(prefix)))
             .map(|(name, value)| (name.to_lowercase(), value))
             .collect();
-        let now = AsOf::from(chrono::Utc::now());
-        Ok(EngineOptions { root, threads: self.threads, memory_bytes, storage, now })
+        Ok(EngineOptions { root, threads: self.threads, memory_bytes, storage, now: clock() })
     }
 
     /// The engine of the project that these flags name.
@@ -153,6 +152,11 @@ impl Global {
         };
         Engine::open(self.engine_options(root)?)
     }
+}
+
+/// What time it is.
+pub fn clock() -> AsOf {
+    AsOf::from(chrono::Utc::now())
 }
 
 /// The folder that the command was called in.

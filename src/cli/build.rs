@@ -48,8 +48,16 @@ pub(super) async fn run(args: BuildArgs, global: &Global, output: &mut Output) -
     let on_done = |done: usize, total: usize, _: &str| bar.set(done as u64, total as u64);
     let report = engine.build(&options, &on_done).await?;
     drop(bar);
+    show(&report, output)
+}
+
+/// Writes what a build did; it failed where a segment did.
+///
+/// # Errors
+/// Where stdout cannot be written.
+pub(super) fn show(report: &BuildReport, output: &Output) -> Result<Outcome> {
     if output.is_table() {
-        output.write(&text(&report))?;
+        output.write(&text(report))?;
         for segment in &report.segments {
             if let Some(error) = &segment.error {
                 let error = error.clone().in_context(format!("segment {}", segment.name));
@@ -57,7 +65,7 @@ pub(super) async fn run(args: BuildArgs, global: &Global, output: &mut Output) -
             }
         }
     } else {
-        output.one(&to_json(&report)?, |_| String::new())?;
+        output.one(&to_json(report)?, |_| String::new())?;
     }
     Ok(if report.is_good() { Outcome::Done } else { Outcome::Failed })
 }

@@ -152,6 +152,7 @@ impl Engine {
             now: self.now,
             full: options.full,
             limits: self.limits,
+            held: self.held.as_ref(),
             on_done,
         })
         .await

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::model::{AsOf, Name, ShardSize};
 use crate::project::Project;
 use crate::project::config::{RejectsMax, parse_bytes};
-use crate::query::{Limits, Session};
+use crate::query::{Held, Limits, Session};
 use crate::store::{Location, Store, StoreSnapshot};
 
 /// What a face tells the engine.
@@ -53,6 +53,8 @@ pub struct Engine {
     pub(super) limits: Limits,
     pub(super) now: AsOf,
     pub(super) storage: Vec<(String, String)>,
+    /// What a warm session holds, where this is its engine.
+    pub(super) held: Option<Held>,
 }
 
 impl Engine {
@@ -75,6 +77,7 @@ impl Engine {
             limits: Limits { threads, memory_bytes },
             now: options.now,
             storage: options.storage,
+            held: None,
         })
     }
 

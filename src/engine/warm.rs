@@ -20,10 +20,11 @@ use crate::membership::Membership;
 use crate::membership::wire::{self, Format};
 use crate::model::{AsOf, Name, TableName, tables};
 use crate::project::Project;
-use crate::query::{Limits, Masks, Session};
+use crate::query::{Held, Limits, Masks, Session};
 use crate::segment::{Batch, Parsed, Planned};
 use crate::store::{CacheUse, Files, Store, StoreSnapshot};
 
+use super::build::{BuildOptions, BuildReport};
 use super::explain::{Explained, Steps, Subject};
 use super::open::Engine;
 
@@ -216,6 +217,34 @@ impl WarmSession {
         subject.explained(&opened.session, self.limits, Steps::Left).await
     }
 
+    /// Builds, as [`Engine::build`], with what the session holds in memory; `now` is the clock. Files of
+    /// segments are read anew, and `now()` is the session's moment where `options` name none.
+    ///
+    /// # Errors
+    /// As [`Engine::build`].
+    pub async fn build(
+        &self,
+        options: &BuildOptions,
+        now: AsOf,
+        on_done: &(dyn Fn(usize, usize, &str) + Sync),
+    ) -> Result<BuildReport> {
+        // Where the store is does not change: the build asks for its newest version itself.
+        let current = self.opened.lock().await.clone();
+        let opened = match current {
+            Some(opened) => opened,
+            None => self.opened().await?,
+        };
+        let engine = Engine {
+            project: Project::load(self.engine.root())?,
+            limits: self.limits,
+            now,
+            storage: self.engine.storage.clone(),
+            held: Some(self.held(&opened.store)),
+        };
+        let as_of = Some(options.as_of.unwrap_or(self.settings().as_of));
+        engine.build(&BuildOptions { as_of, ..options.clone() }, on_done).await
+    }
+
     /// Reads columns of profiles and events into memory, until their share of it is full: what most
     /// questions ask for first.
     ///
@@ -372,15 +401,23 @@ impl WarmSession {
             return Ok(Arc::clone(opened));
         }
         let (store, snapshot) = self.engine.opened().await?;
-        let files = self.files(&store);
-        files.keep_only(&store, &snapshot)?;
-        let settings = *self.settings.lock().unwrap_or_else(PoisonError::into_inner);
-        let masks = (settings.leaves == Leaves::Kept).then(|| Arc::clone(&self.masks));
-        let session = Session::over_files(&store, &snapshot, files, self.limits, settings.as_of)?;
-        let session = session.with_masks(masks);
+        let held = self.held(&store);
+        held.files.keep_only(&store, &snapshot)?;
+        let as_of = self.settings().as_of;
+        let session = Session::over_held(&store, &snapshot, held, self.limits, as_of)?;
         let opened = Arc::new(Opened { store, snapshot, session, catalog: OnceCell::new() });
         *slot = Some(Arc::clone(&opened));
         Ok(opened)
+    }
+
+    fn settings(&self) -> Settings {
+        *self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What statements leave to those after them.
+    fn held(&self, store: &Store) -> Held {
+        let masks = (self.settings().leaves == Leaves::Kept).then(|| Arc::clone(&self.masks));
+        Held { files: self.files(store), masks }
     }
 
     /// The files that are open, and the columns of them that are kept.

@@ -5,6 +5,7 @@
 //! Nothing here writes anything.
 //!
 //! - [`limits`]: threads and memory
+//! - [`crew`]: tasks shared out among threads
 //! - [`session`]: a `DataFusion` session over one store snapshot, pinned to one moment
 //! - [`plan`]: a planned query, and running it
 //! - [`within`]: a query over a part of all profiles
@@ -20,6 +21,7 @@
 //! - [`hints`]: what to do, for those who write another product's SQL
 
 pub mod counted;
+pub mod crew;
 pub mod errors;
 pub mod files;
 pub mod functions;
@@ -38,5 +40,5 @@ pub mod within;
 pub use limits::Limits;
 pub use logic::{Formula, StandIn, df, to_sql};
 pub use plan::{Ids, Plan};
-pub use session::{Base, Masks, SEGMENTS, Session};
+pub use session::{Base, Held, Masks, SEGMENTS, Session};
 pub use table::scan_schema;

@@ -58,6 +58,16 @@ pub struct Base {
     pub masks: Option<Arc<Masks>>,
 }
 
+/// What outlives a session: files that are open, with the columns of them that are kept, and sets of
+/// leaves.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// The files.
+    pub files: Files,
+    /// The sets; nothing where every session evaluates its own.
+    pub masks: Option<Arc<Masks>>,
+}
+
 /// Sets of leaves, by the digest of a leaf with all that decides it, and the first id of a shard: a bit
 /// a profile of the shard.
 pub type Masks = Cache<([u8; 32], u32), Arc<[u64]>>;
@@ -108,18 +118,18 @@ impl Session {
         limits: Limits,
         as_of: AsOf,
     ) -> Result<Self> {
-        let files = Files::new(store);
-        Self::over_files(store, snapshot, files, limits, as_of)
+        let held = Held { files: Files::new(store), masks: None };
+        Self::over_held(store, snapshot, held, limits, as_of)
     }
 
-    /// A session over the tables of `snapshot`, with files that an earlier one opened.
+    /// A session over the tables of `snapshot`, with what earlier ones left behind.
     ///
     /// # Errors
     /// Where a table of the store cannot be scanned.
-    pub fn over_files(
+    pub fn over_held(
         store: &Store,
         snapshot: &StoreSnapshot,
-        files: Files,
+        held: Held,
         limits: Limits,
         as_of: AsOf,
     ) -> Result<Self> {
@@ -128,18 +138,9 @@ impl Session {
             session.define_table(store, table)?;
         }
         let (store, snapshot) = (store.clone(), snapshot.clone());
-        session.base = Some(Arc::new(Base { store, snapshot, files, masks: None }));
+        let Held { files, masks } = held;
+        session.base = Some(Arc::new(Base { store, snapshot, files, masks }));
         Ok(session)
-    }
-
-    /// This session with the sets of leaves kept in `masks`; nothing: every leaf is evaluated.
-    #[must_use]
-    pub fn with_masks(&self, masks: Option<Arc<Masks>>) -> Self {
-        let base = self.base.as_ref().map(|base| {
-            let (store, snapshot) = (base.store.clone(), base.snapshot.clone());
-            Arc::new(Base { store, snapshot, files: base.files.clone(), masks })
-        });
-        Self { base, ..self.clone() }
     }
 
     /// The moment that `now()` is.

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::membership::Membership;
-use crate::query::{Limits, Session};
+use crate::query::df::LogicalPlan;
+use crate::query::{Limits, Session, crew};
 
 use super::compile::Seen;
 use super::evaluate::Planned;
@@ -96,20 +97,38 @@ impl Batch {
     /// Compiles `segments`, each of which comes behind those that it needs. Those that fail to be
     /// compiled at all (types that do not fit) are returned with their errors.
     pub fn compile(segments: &[(String, Planned)]) -> (Self, BTreeMap<String, Error>) {
+        Self::of_plans(segments.iter().map(|(name, planned)| (name.clone(), planned.simplified())))
+    }
+
+    /// As [`Batch::compile`], on up to `threads` threads.
+    ///
+    /// # Errors
+    /// Where a thread stops.
+    pub async fn compile_on(
+        segments: &[(String, Planned)],
+        threads: usize,
+    ) -> Result<(Self, BTreeMap<String, Error>)> {
+        let simplified = |(name, planned): (String, Planned)| (name, planned.simplified());
+        Ok(Self::of_plans(crew::map(segments.to_vec(), threads, simplified).await?))
+    }
+
+    fn of_plans(
+        plans: impl IntoIterator<Item = (String, Result<LogicalPlan>)>,
+    ) -> (Self, BTreeMap<String, Error>) {
         let mut batch = Self::default();
         let mut program = Program::default();
         let mut failed = BTreeMap::new();
-        for (name, planned) in segments {
-            match planned.compile(&mut program) {
+        for (name, plan) in plans {
+            match plan.map(|plan| Planned::compiled(&plan, &mut program)) {
                 Ok(set) => {
                     if let Err(why) = &set {
                         tracing::debug!(segment = name, %why, "runs by itself");
                     }
                     batch.order.push(name.clone());
-                    batch.sets.insert(name.clone(), set);
+                    batch.sets.insert(name, set);
                 }
                 Err(error) => {
-                    failed.insert(name.clone(), error);
+                    failed.insert(name, error);
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::membership::Membership;
+use crate::query::df::LogicalPlan;
 use crate::query::{Ids, Session};
 
 use super::compile::{Opaque, Seen, compile};
@@ -43,16 +44,28 @@ impl Planned {
         self.uses_now
     }
 
-    /// The segment as set algebra over leaves of `program`, or why it is not compiled.
+    /// The plan as the compiler reads it.
     ///
     /// # Errors
     /// Where `DataFusion` refuses the plan: types do not fit.
+    pub(super) fn simplified(&self) -> Result<LogicalPlan> {
+        self.ids.plan().simplified()
+    }
+
+    /// The segment as set algebra over leaves of `program`, or why it is not compiled.
+    ///
+    /// # Errors
+    /// As [`Planned::simplified`].
     pub fn compile(&self, program: &mut Program) -> Result<Seen<SetExpr>> {
-        let plan = self.ids.plan().simplified()?;
+        Ok(Self::compiled(&self.simplified()?, program))
+    }
+
+    /// The set of the simplified `plan`, whose one column is the ids.
+    pub(super) fn compiled(plan: &LogicalPlan, program: &mut Program) -> Seen<SetExpr> {
         if plan.schema().field(0).data_type() != &arrow::datatypes::DataType::Int32 {
-            return Ok(Err(Opaque("profile_id is computed".to_owned())));
+            return Err(Opaque("profile_id is computed".to_owned()));
         }
-        Ok(compile(program, &plan))
+        compile(program, plan)
     }
 
     /// What each step before the compiler left behind: its name, and the plan as text.

@@ -10,6 +10,8 @@ use super::parse::Parsed;
 #[derive(Debug, Clone, Default)]
 pub struct Graph {
     needs: BTreeMap<String, BTreeSet<String>>,
+    /// The same the other way round.
+    needers: BTreeMap<String, BTreeSet<String>>,
     tags: BTreeMap<String, Vec<String>>,
     cycles: Vec<Vec<String>>,
 }
@@ -59,8 +61,18 @@ impl Graph {
         for name in broken {
             graph.needs.entry(name).or_default();
         }
-        graph.cycles = graph.find_cycles();
-        graph
+        graph.linked()
+    }
+
+    /// Derives what follows from `needs`.
+    fn linked(mut self) -> Self {
+        for (needer, needs) in &self.needs {
+            for need in needs {
+                self.needers.entry(need.clone()).or_default().insert(needer.clone());
+            }
+        }
+        self.cycles = self.find_cycles();
+        self
     }
 
     /// The segments that `name` reads, as they are written in it.
@@ -70,8 +82,7 @@ impl Graph {
 
     /// The segments that read `name`.
     pub fn needed_by(&self, name: &str) -> impl Iterator<Item = &str> {
-        let reads = move |entry: &(&String, &BTreeSet<String>)| entry.1.contains(name);
-        self.needs.iter().filter(reads).map(|(needer, _)| needer.as_str())
+        self.needers.get(name).into_iter().flatten().map(String::as_str)
     }
 
     /// The error of `name` where it needs itself; the cycle is printed.
@@ -228,8 +239,7 @@ mod tests {
             graph.needs.insert((*name).to_owned(), needs);
         }
         graph.tags.insert("a".to_owned(), vec!["value".to_owned()]);
-        graph.cycles = graph.find_cycles();
-        graph
+        graph.linked()
     }
 
     fn select(graph: &Graph, selectors: &[&str]) -> Vec<String> {

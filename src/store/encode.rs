@@ -120,8 +120,10 @@ fn properties(schema: &SchemaRef, layout: FileLayout) -> WriterProperties {
         }
     }
     if schema.index_of("bitmap").is_ok() {
-        // Roaring bytes do not repeat and their order means nothing.
+        // Roaring bytes do not repeat and their order means nothing: a seventh of them could be saved
+        // for a tenth of what evaluating them takes.
         builder = builder
+            .set_column_compression(ColumnPath::from("bitmap"), Compression::UNCOMPRESSED)
             .set_column_dictionary_enabled(ColumnPath::from("bitmap"), false)
             .set_column_statistics_enabled(ColumnPath::from("bitmap"), EnabledStatistics::None);
     }

@@ -44,3 +44,4 @@ mod sql;
 mod support;
 mod tidy;
 mod warm;
+mod windows;

@@ -111,6 +111,34 @@ fn a_bitmap_is_written_and_an_edited_segment_is_seen() {
     assert_eq!(lines(&explained)[1]["leaves"][0]["kind"], "events");
 }
 
+#[test]
+fn a_build_in_the_session_is_a_build() {
+    let project = shop();
+    project.segment("viewers", "SELECT profile_id FROM events WHERE event = 'view'");
+    let input = ".build buyers\n.build\n.build 'view*' --full\n.count viewers\n.build --ful\n";
+    let run = piped(&project, &["--format", "json"], input);
+    assert_eq!(run.code, Some(1), "{run:#?}");
+    let lines = lines(&run);
+    let statuses = |line: &Value| -> Vec<(String, String)> {
+        let segments = line["segments"].as_array().expect("segments").iter();
+        let text = |s: &Value, field: &str| s[field].as_str().expect("text").to_owned();
+        segments.map(|s| (text(s, "name"), text(s, "status"))).collect()
+    };
+    let pair = |name: &str, status: &str| (name.to_owned(), status.to_owned());
+    assert_eq!(statuses(&lines[0]), [pair("buyers", "reused")]);
+    assert_eq!(statuses(&lines[1]), [pair("buyers", "reused"), pair("viewers", "built")]);
+    assert_eq!(statuses(&lines[2]), [pair("viewers", "built")]);
+    assert_eq!(lines[2]["build"].as_i64(), lines[1]["build"].as_i64().map(|n| n + 1));
+    assert_eq!(lines[3], json!({"members": 3}));
+    assert_eq!(lines[4]["error"]["message"], ".build has no --ful");
+    assert_eq!(project.ids("viewers"), [0, 1, 2]);
+    // One that fails fails the session, and says why.
+    project.segment("viewers", "SELECT profile_id FROM evnts");
+    let run = piped(&project, &[], ".build\n");
+    assert_eq!(run.code, Some(1), "{run:#?}");
+    assert!(run.stdout.contains("stale") && run.stderr.contains("events"), "{run:#?}");
+}
+
 /// A session that a program drives.
 struct Driven {
     child: Child,

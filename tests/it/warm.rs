@@ -1,7 +1,7 @@
 //! A warm session against commands that keep nothing: random questions, asked again and again, over a
 //! store that others change meanwhile, with much memory and with hardly any.
 
-use throng::engine::{Engine, EngineOptions, WarmSession};
+use throng::engine::{BuildOptions, Engine, EngineOptions, WarmSession};
 use throng::model::AsOf;
 
 use super::fuzz::{Writer, random_project};
@@ -82,6 +82,54 @@ async fn a_warm_session_answers_as_a_cold_command_does() {
     assert!(
         held.columns_bytes <= held.columns_bytes_max && held.leaves_bytes <= held.leaves_bytes_max
     );
+}
+
+/// Builds `files` warm, with what a session has in memory by now, and holds each against a count of a
+/// command that keeps nothing.
+async fn compare_build(warm: &WarmSession, cold: &Engine, files: &[(String, String)]) {
+    let options = BuildOptions::default();
+    let report = warm.build(&options, moment(), &|_, _, _| {}).await.expect("a build");
+    assert_eq!(report.segments.len(), files.len());
+    for segment in &report.segments {
+        let (name, sql) = files.iter().find(|(name, _)| *name == segment.name).expect("its file");
+        match cold.count(sql, Some(moment())).await {
+            Ok(members) => assert_eq!(segment.members, Some(members), "{name}: {sql}"),
+            Err(error) => assert!(segment.error.is_some(), "{name}: {error} in {sql}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_warm_build_makes_what_a_cold_one_makes() {
+    let project = random_project();
+    let cold = engine(&project, 64 << 20);
+    let mut writer = Writer(Dice::new(11));
+    let mut files: Vec<(String, String)> =
+        (0..24).map(|n| (format!("s{n}"), writer.set(1))).collect();
+    for (name, sql) in &files {
+        project.segment(name, sql);
+    }
+    // A build asks for more than a question: it reads what was built before with a window.
+    for bytes in [64 << 20, 4 << 20] {
+        let warm = engine(&project, bytes).warm(Some(moment())).expect("a session");
+        // Another session builds nothing anew; so something changes for each.
+        for round in 0..3 {
+            let place = round * 7 + bytes % 5;
+            files[place].1 = writer.set(1);
+            project.segment(&files[place].0, &files[place].1);
+            if round == 1 {
+                let events = "user_id,ts,event,amount,quantity,category\n\
+                              5,2025-04-02T00:00:00Z,purchase,99.50,3,shoes\n\
+                              6,2024-02-29T00:00:00Z,cart,,1,books\n";
+                let file = format!("data/more-{bytes}.csv");
+                project.write(&file, events);
+                project.ok(&["ingest", "events", &file, "--key", "user_id"]);
+            }
+            compare_build(&warm, &cold, &files).await;
+        }
+        let held = warm.usage().await.expect("a store");
+        assert!(held.columns_hits > 0, "{held:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

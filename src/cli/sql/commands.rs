@@ -9,16 +9,19 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::engine::{Engine, Leaves, WarmSession};
+use crate::engine::{BuildOptions, Engine, Leaves, WarmSession};
 use crate::error::{Error, Result, nearest};
 use crate::model::AsOf;
 
+use super::super::Outcome;
+use super::super::args::clock;
 use super::super::output::{Output, bytes, count, error_json, plural, render, table};
-use super::super::{explain, ls};
+use super::super::progress::Bar;
+use super::super::{build, explain, ls};
 use super::statements::Statement;
 
 /// The commands: other names, what they take, what they do.
-pub(super) const COMMANDS: [Command; 15] = [
+pub(super) const COMMANDS: [Command; 16] = [
     Command::new("help", &["?", "h"], "", "these commands"),
     Command::new("tables", &["dt", "d"], "", "the tables and their columns"),
     Command::new("segments", &["ls"], "", "the segments and their sizes"),
@@ -26,6 +29,12 @@ pub(super) const COMMANDS: [Command; 15] = [
     Command::new("members", &[], "NAME|SQL", "the same, with the bitmap (base64) in JSON and CSV"),
     Command::new("export", &[], "FILE NAME|SQL", "writes the bitmap to FILE, portable roaring"),
     Command::new("explain", &[], "NAME|SQL", "how it is evaluated: leaves, and whom each has"),
+    Command::new(
+        "build",
+        &[],
+        "[SELECTOR ...] [--full]",
+        "evaluates segments and keeps their memberships, as `throng build`",
+    ),
     Command::new("timer", &["timing"], "on|off", "whether the time of each answer is told"),
     Command::new("as_of", &[], "TIME", "what now() is"),
     Command::new("leaves", &[], "on|off", "whether sets of leaves are kept between statements"),
@@ -139,6 +148,7 @@ impl Runner {
             }
             "members" => self.members(needed(name, argument)?).await?,
             "export" => self.export(argument).await?,
+            "build" => return self.build(argument).await,
             "explain" => {
                 let explained = self.session.explain(needed(name, argument)?).await?;
                 output.one(&explained, explain::text)?;
@@ -188,6 +198,29 @@ impl Runner {
         self.output.one(&value, |_| {
             format!("{}; .export FILE writes them\n", plural(members.members, "member"))
         })
+    }
+
+    async fn build(&self, argument: &str) -> Result<Next> {
+        let (flags, selectors): (Vec<&str>, Vec<&str>) =
+            argument.split_whitespace().partition(|word| word.starts_with("--"));
+        if let Some(flag) = flags.iter().find(|flag| **flag != "--full") {
+            return Err(Error::input(format!(".build has no {flag}"))
+                .with_hint(".build vip 'win_*' --full; .as_of TIME says what now() is"));
+        }
+        let bare = |word: &str| word.trim_matches(['\'', '"']).to_owned();
+        let options = BuildOptions {
+            selectors: selectors.into_iter().map(bare).collect(),
+            as_of: None,
+            full: !flags.is_empty(),
+        };
+        let bar = Bar::counted(&self.output, "building segments");
+        let on_done = |done: usize, total: usize, _: &str| bar.set(done as u64, total as u64);
+        let report = self.session.build(&options, clock(), &on_done).await?;
+        drop(bar);
+        match build::show(&report, &self.output)? {
+            Outcome::Done => Ok(Next::Done),
+            Outcome::Failed => Ok(Next::Failed),
+        }
     }
 
     async fn export(&self, argument: &str) -> Result<()> {

@@ -6,6 +6,7 @@
 //! values tests a bit.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex};
 
 use arrow::array::{
@@ -64,12 +65,22 @@ pub(super) struct Columns {
     arrays: HashMap<String, ArrayRef>,
     rows: usize,
     items: Mutex<HashMap<String, Option<Arc<ItemSets>>>>,
+    /// The least and the greatest day of columns of days.
+    days: Mutex<HashMap<String, Option<(i32, i32)>>>,
+    /// Columns of another type than in the file.
+    conformed: Mutex<HashMap<(String, DataType), ArrayRef>>,
 }
 
 impl Columns {
     /// Columns of `rows` rows.
     pub(super) fn new(arrays: HashMap<String, ArrayRef>, rows: usize) -> Self {
-        Self { arrays, rows, items: Mutex::default() }
+        Self {
+            arrays,
+            rows,
+            items: Mutex::default(),
+            days: Mutex::default(),
+            conformed: Mutex::default(),
+        }
     }
 
     /// The columns of `batch`.
@@ -105,6 +116,26 @@ impl Columns {
             .get(name)
             .map(Arc::clone)
             .ok_or_else(|| Error::internal(format!("column {name} was not read")))
+    }
+
+    /// The column `name` as `data_type`.
+    pub(super) fn conformed(&self, name: &str, data_type: &DataType) -> Result<ArrayRef> {
+        let column = self.column(name)?;
+        if column.data_type() == data_type {
+            return Ok(column);
+        }
+        let mut known = self.conformed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match known.entry((name.to_owned(), data_type.clone())) {
+            Entry::Occupied(array) => Ok(Arc::clone(array.get())),
+            Entry::Vacant(free) => Ok(Arc::clone(free.insert(conformed(&column, data_type)?))),
+        }
+    }
+
+    /// The least and the greatest day of the column `name`, which are `days`; nothing where all are
+    /// null.
+    fn bounds(&self, name: &str, days: &Date32Array) -> Option<(i32, i32)> {
+        let mut known = self.days.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *known.entry(name.to_owned()).or_insert_with(|| Some((min(days)?, max(days)?)))
     }
 
     /// The item sets of the list column `name`, where its items are few.
@@ -147,12 +178,14 @@ impl Value {
     /// The value of each row.
     pub(super) fn values(&self, columns: &Columns) -> Result<ArrayRef> {
         let arrays = self.columns.iter().zip(self.schema().fields()).map(|(name, field)| {
-            let column = columns.column(name)?;
             // A column as it is may stay a dictionary.
-            if self.is_column && dictionary(&column).is_some() {
+            if self.is_column
+                && let column = columns.column(name)?
+                && dictionary(&column).is_some()
+            {
                 return Ok(column);
             }
-            conformed(&column, field.data_type())
+            columns.conformed(name, field.data_type())
         });
         let arrays = arrays.collect::<Result<Vec<_>>>()?;
         if self.is_column {
@@ -181,7 +214,8 @@ impl Value {
                 return self.of_dictionary(values, keys);
             }
             if let Some(days) = column.as_primitive_opt::<Date32Type>()
-                && let Some(words) = self.of_days(days)?
+                && let Some(bounds) = columns.bounds(name, days)
+                && let Some(words) = self.of_days(days, bounds)?
             {
                 return Ok(words);
             }
@@ -190,15 +224,15 @@ impl Value {
             .columns
             .iter()
             .zip(self.schema().fields())
-            .map(|(name, field)| conformed(&columns.column(name)?, field.data_type()));
+            .map(|(name, field)| columns.conformed(name, field.data_type()));
         let values = self.formula.evaluate(arrays.collect::<Result<Vec<_>>>()?, columns.rows())?;
         Ok(Words::of_true(truth(&values)?))
     }
 
     /// Evaluates each day between the least and the greatest once, and null; nothing where that is
     /// more than there are rows. What is asked of a day (its month, its age) is slow to compute.
-    fn of_days(&self, days: &Date32Array) -> Result<Option<Words>> {
-        let (Some(least), Some(greatest)) = (min(days), max(days)) else { return Ok(None) };
+    fn of_days(&self, days: &Date32Array, bounds: (i32, i32)) -> Result<Option<Words>> {
+        let (least, greatest) = bounds;
         let span = i64::from(greatest) - i64::from(least);
         if span >= i64::try_from(days.len()).unwrap_or(i64::MAX) {
             return Ok(None);

@@ -14,6 +14,9 @@ use super::state::{Rows, integers};
 /// Values whose flags fit a word; what is beyond is kept as pairs.
 const FLAGS: u32 = 64;
 
+/// Numbers of a run that lie this close together have a table of codes.
+const CLOSE: usize = 4_096;
+
 /// The distinct values seen of each profile.
 #[derive(Debug)]
 pub(super) struct Distinct {
@@ -77,11 +80,36 @@ impl Distinct {
             }
             _ => {
                 let values = integers(values).map_err(|_| unknown(values))?;
-                let values = values.values();
-                self.numbers(rows, |row| i128::from(values[row]));
+                self.close_numbers(rows, values.values());
             }
         }
         Ok(())
+    }
+
+    /// As [`Distinct::numbers`], for numbers that a run has few of, as its days: a code is looked up by
+    /// its distance from the least.
+    fn close_numbers(&mut self, rows: Rows<'_>, values: &[i64]) {
+        let mut least_most: Option<(i64, i64)> = None;
+        rows.each(|row, _| {
+            let value = values[row];
+            let (least, most) = least_most.unwrap_or((value, value));
+            least_most = Some((least.min(value), most.max(value)));
+        });
+        let Some((least, most)) = least_most else { return };
+        let span = usize::try_from(most.abs_diff(least)).unwrap_or(usize::MAX);
+        if span >= CLOSE {
+            return self.numbers(rows, |row| i128::from(values[row]));
+        }
+        let mut codes: Vec<Option<u32>> = vec![None; span + 1];
+        rows.each(|row, place| {
+            let number = values[row];
+            let known = usize::try_from(number.abs_diff(least)).unwrap_or(usize::MAX);
+            let code = match codes[known] {
+                Some(code) => code,
+                None => *codes[known].insert(self.code(Key::Number(i128::from(number)))),
+            };
+            self.put(place, code);
+        });
     }
 
     fn numbers(&mut self, rows: Rows<'_>, value: impl Fn(usize) -> i128) {
@@ -112,6 +140,26 @@ impl Distinct {
             self.flags[place] |= 1 << code;
         } else {
             self.pairs.push((u32::try_from(place).unwrap_or(u32::MAX), code));
+        }
+    }
+
+    /// Takes over the values that `other` has seen; before [`Distinct::finish`].
+    pub(super) fn take_over(&mut self, other: &Self) {
+        let mut codes = vec![0; other.codes.len()];
+        other.codes.iter().for_each(|(key, code)| {
+            if let Some(slot) = codes.get_mut(*code as usize) {
+                *slot = self.code(key.clone());
+            }
+        });
+        for (place, flags) in other.flags.iter().enumerate() {
+            let mut left = *flags;
+            while left != 0 {
+                self.put(place, codes[left.trailing_zeros() as usize]);
+                left &= left - 1;
+            }
+        }
+        for (place, code) in &other.pairs {
+            self.put(*place as usize, codes[*code as usize]);
         }
     }
 

@@ -24,6 +24,7 @@ use super::plan::{Need, Work};
 use super::select::{ForEvent, Special};
 use super::sequence::Moments;
 use super::shard::Shard;
+use super::slices::Part;
 use super::state::{Rows, State, integers};
 use super::words::Words;
 
@@ -50,12 +51,13 @@ struct Job {
     uses: Vec<(usize, bool)>,
 }
 
-/// Runs the pass over the files of `shard`, for the filters and aggregates that `needs` lists.
-pub(super) async fn run(work: &Work, shard: &Shard, needs: &[Need]) -> Result<Found> {
+/// Runs the pass over the files of `shard`, for what `part` needs.
+pub(super) async fn run(work: &Work, shard: &Shard, part: &Part) -> Result<Found> {
     let mut found = Found::default();
+    let needs = &part.needs[..];
     for need in needs {
-        if need.seen {
-            found.seen.insert(need.filter, Words::zeros(shard.span));
+        if let Some(filter) = need.seen {
+            found.seen.insert(filter, Words::zeros(shard.span));
         }
         if need.moments {
             found.moments.insert(need.filter, Moments::default());
@@ -75,13 +77,14 @@ pub(super) async fn run(work: &Work, shard: &Shard, needs: &[Need]) -> Result<Fo
         let open = work.files.open(&work.store, TableName::Events, file).await?;
         for group in 0..open.groups() {
             let runs = work.files.runs(&open, group).await?;
-            let jobs = jobs(work, needs, &runs, moments_of(file))?;
+            let jobs = jobs(work, part, &runs, moments_of(file))?;
             if !jobs.is_empty() {
                 let pass = Pass { work, shard, needs, is_inside: shard.holds(file) };
                 pass.row_group(&open, group, &jobs, &mut found).await?;
             }
         }
     }
+    part.complete(&work.program, &mut found);
     found.states.values_mut().for_each(State::finish);
     found.moments.values_mut().for_each(Moments::sort);
     Ok(found)
@@ -100,12 +103,14 @@ fn moments_of(file: &DataFile) -> (i64, i64) {
     (least, greatest)
 }
 
-fn jobs(work: &Work, needs: &[Need], runs: &[Run], span: (i64, i64)) -> Result<Vec<Job>> {
+fn jobs(work: &Work, part: &Part, runs: &[Run], span: (i64, i64)) -> Result<Vec<Job>> {
     let mut jobs = Vec::new();
     for run in runs {
         let filters = work.specials(|s| s.of(&run.event))?;
+        let looks = |id: &&FilterId| filters[id.0].as_ref().is_some_and(|s| !s.time.misses(span));
+        part.asked.iter().filter(looks).for_each(|id| work.asked(*id, run.rows.len()));
         let mut uses = Vec::new();
-        for (place, need) in needs.iter().enumerate() {
+        for (place, need) in part.needs.iter().enumerate() {
             if let Some(special) = &filters[need.filter.0]
                 && !special.time.misses(span)
             {
@@ -224,7 +229,6 @@ impl Pass<'_> {
         let mut arguments: HashMap<usize, Result<ArrayRef>> = HashMap::new();
         for (place, checks_time) in &job.uses {
             let need = &needs[*place];
-            work.asked(need.filter, ids.len());
             let chosen = match selector.choose(job.special(need), *checks_time) {
                 Ok(chosen) => chosen,
                 Err(error) => {
@@ -236,7 +240,7 @@ impl Pass<'_> {
                 continue;
             }
             let rows = Rows { ids: &ids, start, chosen: chosen.as_deref() };
-            if let Some(seen) = found.seen.get_mut(&need.filter) {
+            if let Some(seen) = need.seen.and_then(|filter| found.seen.get_mut(&filter)) {
                 rows.each(|_, place| seen.set(place));
             }
             if let Some(moments) = found.moments.get_mut(&need.filter) {

@@ -14,9 +14,10 @@ use super::super::program::{
     AGGREGATE, AggregateId, FilterId, Leaf, LeafId, PROFILE, Program, Ranked, SetExpr,
 };
 use super::events::Found;
+use super::having;
 use super::plan::Work;
 use super::profiles::Attributes;
-use super::rank::{Candidate, candidates};
+use super::rank::{Candidates, candidates};
 use super::sequence::each_pair;
 use super::shard::Shard;
 use super::words::Words;
@@ -120,6 +121,9 @@ impl LeafSets {
             None => Some(&evidence.attributes.everyone),
         };
         let domain = domain.ok_or_else(|| Error::internal("a group was not looked for"))?;
+        if let Some(words) = compared(condition, domain, evidence.found, &evidence.work.program) {
+            return Ok(words);
+        }
         let places = self.domains.entry(among).or_insert_with(|| domain.ids());
         let scope = Scope { evidence, places };
         let values = scope.values(condition, &mut |id| {
@@ -143,7 +147,7 @@ impl LeafSets {
         ranked: &Ranked,
         evidence: Evidence<'_>,
         segments: &dyn Fn(&str) -> Result<Words>,
-    ) -> Option<Result<Vec<Candidate>>> {
+    ) -> Option<Result<Candidates>> {
         let ids: Vec<AggregateId> =
             ranked.keys.iter().flat_map(|key| Program::aggregates_in(&key.value)).collect();
         let is_known = |leaf: &LeafId| self.sets.contains_key(leaf);
@@ -216,6 +220,16 @@ impl LeafSets {
             }
         }
     }
+}
+
+/// The places of `domain` that `condition` is true of, where it compares aggregates with constants.
+fn compared(condition: &Expr, domain: &Words, found: &Found, program: &Program) -> Option<Words> {
+    let mut places = domain.clone();
+    for test in having::tests(condition)? {
+        let group = found.seen.get(&program.aggregates[test.id.0].group)?;
+        places = found.states.get(&test.id)?.passing(&test, &places, group)?;
+    }
+    Some(places)
 }
 
 /// The profiles that expressions over aggregates and attributes are evaluated for.

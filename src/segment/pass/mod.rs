@@ -8,22 +8,23 @@
 //! - [`plan`]: what has to be done, by filter
 //! - [`shard`]: the ids of a shard, their places in states, and the files with rows of them
 //! - [`events`], [`profiles`]: the two passes
+//! - [`slices`]: windows of time that lie in each other, each row fed once
 //! - [`select`]: which rows of a run pass a filter
 //! - [`condition`]: conditions and values of rows
 //! - [`state`], [`distinct`], [`sequence`]: dense states of aggregates
 //! - [`collect`]: rows for queries of one profile at a time
 //! - [`window`]: what a row knows of those around it
 //! - [`rank`]: the first profiles in some order, of all shards
+//! - [`having`]: conditions on groups that need no values gathered
 //! - [`leaves`]: leaves and set algebra of one shard
 //! - [`memo`]: sets of leaves that a warm session keeps
 //! - [`words`]: sets of bits
-//! - [`crew`]: the shards' tasks, shared out among threads
 
 mod collect;
 mod condition;
-mod crew;
 mod distinct;
 mod events;
+mod having;
 mod leaves;
 mod memo;
 mod plan;
@@ -32,6 +33,7 @@ mod rank;
 pub(super) mod select;
 mod sequence;
 mod shard;
+mod slices;
 mod state;
 mod window;
 mod words;
@@ -41,13 +43,13 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::membership::Membership;
-use crate::query::{Limits, Session};
+use crate::query::{Limits, Session, crew};
 
 use super::program::{Leaf, LeafId, Program, SetExpr};
 use leaves::{Evidence, LeafSets};
 use memo::Memo;
 use plan::Work;
-use rank::Candidate;
+use rank::Candidates;
 use shard::Shard;
 use words::Words;
 
@@ -166,20 +168,20 @@ pub async fn run(request: &RunRequest<'_>) -> Result<Ran> {
 /// The leaves that rank, from the candidates of all shards.
 fn ranked(
     program: &Program,
-    of_shards: Vec<(LeafId, Result<Vec<Candidate>>)>,
+    of_shards: Vec<(LeafId, Result<Candidates>)>,
 ) -> BTreeMap<LeafId, Result<Membership>> {
-    let mut candidates: BTreeMap<LeafId, Result<Vec<Candidate>>> = BTreeMap::new();
+    let mut candidates: BTreeMap<LeafId, Result<Vec<Candidates>>> = BTreeMap::new();
     for (leaf, own) in of_shards {
         let all = candidates.entry(leaf).or_insert_with(|| Ok(Vec::new()));
         match (all.as_mut(), own) {
-            (Ok(all), Ok(own)) => all.extend(own),
+            (Ok(all), Ok(own)) => all.push(own),
             (Ok(_), Err(error)) => *all = Err(error),
             (Err(_), _) => {}
         }
     }
     let sets = candidates.into_iter().map(|(leaf, candidates)| {
         let set = match &program.leaves[leaf.0] {
-            Leaf::Ranked(ranked) => candidates.map(|c| rank::chosen(ranked, c)),
+            Leaf::Ranked(ranked) => candidates.map(|c| rank::chosen(ranked, &c)),
             _ => Err(Error::internal(format!("leaf {leaf} does not rank"))),
         };
         (leaf, set)
@@ -217,7 +219,7 @@ struct ShardTask {
 /// What a shard contributes.
 struct OfShard {
     memberships: Vec<Result<Membership>>,
-    ranked: Vec<(LeafId, Result<Vec<Candidate>>)>,
+    ranked: Vec<(LeafId, Result<Candidates>)>,
     passes: usize,
 }
 
@@ -255,7 +257,7 @@ impl ShardTask {
         &self,
         sets: &LeafSets,
         evidence: Evidence<'_>,
-        into: &mut BTreeMap<LeafId, Result<Vec<Candidate>>>,
+        into: &mut BTreeMap<LeafId, Result<Candidates>>,
     ) {
         let open: Vec<LeafId> =
             self.ranked.iter().filter(|leaf| !into.contains_key(leaf)).copied().collect();

@@ -13,18 +13,21 @@ use crate::query::df::Expr;
 use crate::query::{Base, Session, scan_schema};
 use crate::store::{ColumnRanges, Files, Store};
 
-use super::super::program::{AggregateId, EVENT, FilterId, Leaf, LeafId, PROFILE, Program};
+use super::super::program::{
+    AggregateId, EVENT, EventFilter, FilterId, Leaf, LeafId, PROFILE, Program,
+};
 use super::condition::Value;
 use super::profiles::ProfileNeeds;
 use super::select::{Specials, TimeRange, time_range};
+use super::slices::{Part, Slice};
 use super::state::State;
 
 /// What is wanted of the rows that pass a filter.
 #[derive(Debug, Clone)]
 pub(super) struct Need {
     pub(super) filter: FilterId,
-    /// Whether they are there.
-    pub(super) seen: bool,
+    /// The filter whose set of profiles they add to.
+    pub(super) seen: Option<FilterId>,
     /// Their times.
     pub(super) moments: bool,
     /// Aggregates over them.
@@ -35,6 +38,14 @@ pub(super) struct Need {
     pub(super) time: TimeRange,
 }
 
+impl Need {
+    /// Nothing, of the rows of `filter`, which lie in `time`.
+    pub(super) fn of(filter: FilterId, time: TimeRange) -> Self {
+        let (aggregates, collected) = (Vec::new(), BTreeSet::new());
+        Self { filter, seen: None, moments: false, aggregates, collected, time }
+    }
+}
+
 /// Everything that the passes of one run share.
 pub(super) struct Work {
     pub(super) session: Session,
@@ -42,7 +53,8 @@ pub(super) struct Work {
     pub(super) files: Files,
     pub(super) program: Arc<Program>,
     wanted: BTreeSet<LeafId>,
-    pub(super) needs: Vec<Need>,
+    /// All of it in one pass.
+    whole: Part,
     pub(super) event_schema: SchemaRef,
     pub(super) profiles: ProfileNeeds,
     pub(super) profile_schema: SchemaRef,
@@ -82,15 +94,17 @@ impl Work {
         }
         let profile_schema = scan_schema(&base.snapshot.table(TableName::Profiles)?.schema);
         let profiles = profile_needs(session, &profile_schema, program, wanted)?;
-        let needed = needs.iter().map(|need| need.filter).collect();
-        let specials = Specials::new(session, &schema, program.filters.clone(), needed);
+        let needed = needs.iter().map(|need| need.filter);
+        let needed: BTreeSet<FilterId> = needed.collect();
+        let (whole, slices) = Part::sliced(needs, program);
+        let specials = Specials::new(session, &schema, filters(program, &needed, slices));
         Ok(Self {
             session: session.clone(),
             store: base.store.clone(),
             files: base.files.counting(),
             program: Arc::clone(program),
             wanted: wanted.clone(),
-            needs,
+            whole,
             event_schema: schema,
             profiles,
             profile_schema,
@@ -157,7 +171,7 @@ impl Work {
 
     /// The wanted leaves in parts, the states of which fit in `bytes` for `span` ids: a pass a part.
     /// Leaves that are made of others come last.
-    pub(super) fn parts(&self, span: usize, bytes: usize) -> Vec<Vec<Need>> {
+    pub(super) fn parts(&self, span: usize, bytes: usize) -> Vec<Part> {
         let is_ranked = |leaf: &&LeafId| matches!(self.program.leaves[leaf.0], Leaf::Ranked(_));
         let (last, first): (Vec<&LeafId>, Vec<&LeafId>) = self.wanted.iter().partition(is_ranked);
         let mut parts: Vec<BTreeSet<LeafId>> = Vec::new();
@@ -177,9 +191,9 @@ impl Work {
             }
         }
         if parts.len() <= 1 {
-            return vec![self.needs.clone()];
+            return vec![self.whole.clone()];
         }
-        parts.iter().map(|part| needs(&self.program, part)).collect()
+        parts.iter().map(|part| Part::whole(needs(&self.program, part))).collect()
     }
 
     fn state_bytes(&self, need: &Need, span: usize) -> usize {
@@ -193,20 +207,13 @@ impl Work {
 fn needs(program: &Program, wanted: &BTreeSet<LeafId>) -> Vec<Need> {
     let mut needs: BTreeMap<FilterId, Need> = BTreeMap::new();
     let mut need = |filter: FilterId, change: &dyn Fn(&mut Need)| {
-        let entry = needs.entry(filter).or_insert_with(|| Need {
-            filter,
-            seen: false,
-            moments: false,
-            aggregates: Vec::new(),
-            collected: BTreeSet::new(),
-            time: bounds(&program.filters[filter.0].0),
-        });
-        change(entry);
+        let time = || bounds(&program.filters[filter.0].0);
+        change(needs.entry(filter).or_insert_with(|| Need::of(filter, time())));
     };
     for leaf in wanted {
         match &program.leaves[leaf.0] {
             Leaf::Attribute(_) => {}
-            Leaf::Events(filter) => need(*filter, &|n| n.seen = true),
+            Leaf::Events(filter) => need(*filter, &|n| n.seen = Some(n.filter)),
             Leaf::Sequence { first, then, .. } => {
                 need(*first, &|n| n.moments = true);
                 need(*then, &|n| n.moments = true);
@@ -230,7 +237,7 @@ fn needs(program: &Program, wanted: &BTreeSet<LeafId>) -> Vec<Need> {
                     values(&program.leaves[leaf.0]).into_iter().flat_map(Program::aggregates_in)
                 {
                     let aggregate = &program.aggregates[id.0];
-                    need(aggregate.group, &|n| n.seen = true);
+                    need(aggregate.group, &|n| n.seen = Some(n.filter));
                     need(aggregate.rows, &|n| {
                         if !n.aggregates.contains(&id) {
                             n.aggregates.push(id);
@@ -241,6 +248,21 @@ fn needs(program: &Program, wanted: &BTreeSet<LeafId>) -> Vec<Need> {
         }
     }
     needs.into_values().collect()
+}
+
+/// The filters of `program` that are `needed`, each in its place, and `slices` behind them, with the time
+/// that they are looked for in.
+fn filters(
+    program: &Program,
+    needed: &BTreeSet<FilterId>,
+    slices: Vec<Slice>,
+) -> Vec<Option<(EventFilter, TimeRange)>> {
+    let own = program.filters.iter().enumerate().map(|(place, filter)| {
+        needed.contains(&FilterId(place)).then(|| (filter.clone(), TimeRange::ALL))
+    });
+    let slices = slices.into_iter();
+    let slices = slices.map(|slice| Some((program.filters[slice.of.0].clone(), slice.time)));
+    own.chain(slices).collect()
 }
 
 /// What the leaves in `wanted` need of profiles.
@@ -284,7 +306,7 @@ fn values(leaf: &Leaf) -> Vec<&Expr> {
 }
 
 /// Moments that every row which passes lies in.
-fn bounds(conditions: &[Expr]) -> TimeRange {
+pub(super) fn bounds(conditions: &[Expr]) -> TimeRange {
     let ranges = conditions.iter().filter_map(time_range);
     ranges.fold(TimeRange::ALL, TimeRange::narrowed)
 }

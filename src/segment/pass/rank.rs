@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, UInt32Array};
-use arrow::compute::SortOptions;
-use arrow::datatypes::DataType;
+use arrow::array::{Array as _, ArrayRef, AsArray as _, UInt32Array};
+use arrow::compute::{SortOptions, take};
+use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, UInt32Type};
 use arrow::row::{RowConverter, SortField};
 
 use crate::error::{Error, Result};
@@ -15,11 +15,29 @@ use crate::model::ProfileId;
 use super::super::program::Ranked;
 use super::shard::Shard;
 
-/// A profile and its keys: those that compare less come first. The id is the last key.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Candidate {
+/// Profiles with their keys, those of a shard in no order.
+#[derive(Debug, Default)]
+pub(super) struct Candidates {
+    ids: Vec<u32>,
+    /// All keys, one behind the other: bytes that compare as the order does. The id is the last key.
     keys: Vec<u8>,
-    id: u32,
+    /// Where the keys of each end.
+    ends: Vec<usize>,
+}
+
+impl Candidates {
+    fn push(&mut self, id: u32, keys: &[u8]) {
+        self.ids.push(id);
+        self.keys.extend_from_slice(keys);
+        self.ends.push(self.keys.len());
+    }
+
+    /// Each with its keys before it, so that they compare as the order does.
+    fn each(&self) -> impl Iterator<Item = (&[u8], u32)> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let keys = starts.zip(&self.ends).map(|(start, end)| &self.keys[start..*end]);
+        keys.zip(self.ids.iter().copied())
+    }
 }
 
 /// The candidates of a shard: `keys` has an array a key of the order, with a row a place.
@@ -28,38 +46,137 @@ pub(super) fn candidates(
     keys: &[ArrayRef],
     places: &[u32],
     shard: &Shard,
-) -> Result<Vec<Candidate>> {
+) -> Result<Candidates> {
     let failed = |e| Error::internal(format!("keys of an order: {e}"));
-    let mut fields: Vec<SortField> = ranked
+    let options: Vec<SortOptions> = ranked
         .keys
         .iter()
-        .zip(keys)
-        .map(|(key, array)| {
-            let options = SortOptions { descending: !key.ascending, nulls_first: key.nulls_first };
-            SortField::new_with_options(array.data_type().clone(), options)
-        })
+        .map(|key| SortOptions { descending: !key.ascending, nulls_first: key.nulls_first })
         .collect();
-    fields.push(SortField::new(DataType::UInt32));
-    let ids: UInt32Array = places.iter().map(|place| shard.id(*place)).collect();
+    let mut ids: UInt32Array = places.iter().map(|place| shard.id(*place)).collect();
     let mut columns = keys.to_vec();
+    let wanted = ranked.skip.saturating_add(ranked.take);
+    if let (Some(first), Some(options)) = (keys.first(), options.first())
+        && let Some(ahead) = ahead(first, *options, wanted)
+    {
+        ids = take(&ids, &ahead, None).map_err(failed)?.as_primitive::<UInt32Type>().clone();
+        let few = columns.iter().map(|column| take(column, &ahead, None));
+        columns = few.collect::<std::result::Result<_, _>>().map_err(failed)?;
+    }
+    let types = columns.iter().map(|array| array.data_type().clone());
+    let fields = types.zip(options).map(|(t, options)| SortField::new_with_options(t, options));
+    let fields = fields.chain([SortField::new(DataType::UInt32)]).collect();
     columns.push(Arc::new(ids.clone()));
     let rows = RowConverter::new(fields)
         .and_then(|converter| converter.convert_columns(&columns))
         .map_err(failed)?;
-    let wanted = ranked.skip.saturating_add(ranked.take);
-    let mut order: Vec<usize> = (0..places.len()).collect();
+    let mut order: Vec<usize> = (0..ids.len()).collect();
     if wanted < order.len() {
         order.select_nth_unstable_by(wanted, |a, b| rows.row(*a).cmp(&rows.row(*b)));
         order.truncate(wanted);
     }
-    let candidate =
-        |row: usize| Candidate { keys: rows.row(row).as_ref().to_vec(), id: ids.value(row) };
-    Ok(order.into_iter().map(candidate).collect())
+    let mut candidates = Candidates::default();
+    for row in order {
+        candidates.push(ids.value(row), rows.row(row).as_ref());
+    }
+    Ok(candidates)
+}
+
+/// The rows of `key` of which no `wanted` others come before by that key alone, those with an equal
+/// key among them: making all keys of all rows comparable costs more than this. Nothing where it would
+/// not help, or the key is no number without nulls.
+fn ahead(key: &ArrayRef, options: SortOptions, wanted: usize) -> Option<UInt32Array> {
+    if wanted == 0 || wanted.saturating_mul(2) > key.len() || key.null_count() > 0 {
+        return None;
+    }
+    // Numbers that compare as the values do.
+    let ascending: Vec<i128> = match key.data_type() {
+        DataType::Int64 => {
+            key.as_primitive::<Int64Type>().values().iter().map(|v| i128::from(*v)).collect()
+        }
+        DataType::Decimal128(..) => key.as_primitive::<Decimal128Type>().values().to_vec(),
+        DataType::Float64 => {
+            // The order of `f64::total_cmp`, which rows have too.
+            let bits = |v: &f64| {
+                let bits = v.to_bits().cast_signed();
+                i128::from(bits ^ (((bits >> 63).cast_unsigned()) >> 1).cast_signed())
+            };
+            key.as_primitive::<Float64Type>().values().iter().map(bits).collect()
+        }
+        _ => return None,
+    };
+    let places = |value: &i128| if options.descending { !*value } else { *value };
+    let mut sorted: Vec<i128> = ascending.iter().map(places).collect();
+    let (_, last, _) = sorted.select_nth_unstable(wanted - 1);
+    let last = *last;
+    let rows = (0_u32..).zip(&ascending).filter(|(_, value)| places(value) <= last);
+    Some(rows.map(|(row, _)| row).collect())
 }
 
 /// Those that `ranked` takes of the candidates of all shards.
-pub(super) fn chosen(ranked: &Ranked, mut candidates: Vec<Candidate>) -> Membership {
-    candidates.sort_unstable();
-    let taken = candidates.into_iter().skip(ranked.skip).take(ranked.take);
-    taken.filter_map(|candidate| ProfileId::new(candidate.id)).collect()
+pub(super) fn chosen(ranked: &Ranked, of_shards: &[Candidates]) -> Membership {
+    let mut all: Vec<(&[u8], u32)> = of_shards.iter().flat_map(Candidates::each).collect();
+    // Which are taken matters, and not their order.
+    let end = ranked.skip.saturating_add(ranked.take);
+    if end < all.len() {
+        all.select_nth_unstable(end);
+        all.truncate(end);
+    }
+    if ranked.skip >= all.len() {
+        return Membership::new();
+    }
+    let taken = match ranked.skip {
+        0 => &all[..],
+        skip => {
+            all.select_nth_unstable(skip);
+            &all[skip..]
+        }
+    };
+    taken.iter().filter_map(|(_, id)| ProfileId::new(*id)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Decimal128Array, Float64Array, Int64Array};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The rows that come first by a full sort, with all that are equal to the last of them.
+    fn plain(key: &ArrayRef, options: SortOptions, wanted: usize) -> Vec<u32> {
+        let field = SortField::new_with_options(key.data_type().clone(), options);
+        let rows = RowConverter::new(vec![field]).expect("a type with an order");
+        let rows = rows.convert_columns(&[Arc::clone(key)]).expect("keys");
+        let mut sorted: Vec<_> = rows.iter().collect();
+        sorted.sort_unstable();
+        let last = sorted[wanted - 1];
+        (0..).zip(rows.iter()).filter(|(_, row)| *row <= last).map(|(n, _)| n).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn rows_ahead_are_those_of_a_sort(
+            values in prop::collection::vec(
+                prop_oneof![-3.0..3.0_f64, any::<f64>(), Just(0.0), Just(-0.0), Just(f64::NAN)],
+                2..60,
+            ),
+            wanted in 1_usize..20,
+            descending: bool,
+        ) {
+            let options = SortOptions { descending, nulls_first: false };
+            #[expect(clippy::cast_possible_truncation, reason = "any number does")]
+            let whole: Vec<i64> = values.iter().map(|v| *v as i64).collect();
+            let keys: [ArrayRef; 3] = [
+                Arc::new(Decimal128Array::from_iter_values(whole.iter().map(|v| i128::from(*v) << 30))),
+                Arc::new(Int64Array::from(whole)),
+                Arc::new(Float64Array::from(values)),
+            ];
+            for key in keys {
+                match ahead(&key, options, wanted) {
+                    None => prop_assert!(wanted * 2 > key.len()),
+                    Some(rows) => prop_assert_eq!(&rows.values()[..], plain(&key, options, wanted)),
+                }
+            }
+        }
+    }
 }

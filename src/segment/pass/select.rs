@@ -4,7 +4,7 @@
 //! name alone becomes true or false, and an OR over names falls apart. Bounds on the time are compared
 //! with those of the file, and with the rows only where the file reaches over them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StringViewArray};
@@ -15,7 +15,7 @@ use crate::model::tables;
 use crate::query::Session;
 use crate::query::df::{Between, BinaryExpr, Expr, Operator, ScalarValue, lit, split_conjunction};
 
-use super::super::program::{EventFilter, FilterId, is_never, is_true};
+use super::super::program::{EventFilter, is_never, is_true};
 use super::condition::{Value, bare};
 use super::words::Words;
 
@@ -61,9 +61,8 @@ pub(super) type ForEvent = Arc<Vec<Option<Special>>>;
 pub(super) struct Specials {
     session: Session,
     schema: SchemaRef,
-    filters: Vec<EventFilter>,
-    /// Those that are asked for; the others let nothing through.
-    needed: BTreeSet<FilterId>,
+    /// Those that are asked for, with the time that they are; the others let nothing through.
+    filters: Vec<Option<(EventFilter, TimeRange)>>,
     by_event: HashMap<String, ForEvent>,
     names: HashMap<(Expr, String), bool>,
     atoms: Vec<Arc<Value>>,
@@ -74,14 +73,12 @@ impl Specials {
     pub(super) fn new(
         session: &Session,
         schema: &SchemaRef,
-        filters: Vec<EventFilter>,
-        needed: BTreeSet<FilterId>,
+        filters: Vec<Option<(EventFilter, TimeRange)>>,
     ) -> Self {
         Self {
             session: session.clone(),
             schema: Arc::clone(schema),
             filters,
-            needed,
             by_event: HashMap::new(),
             names: HashMap::new(),
             atoms: Vec::new(),
@@ -95,9 +92,9 @@ impl Specials {
             return Ok(Arc::clone(known));
         }
         let filters = std::mem::take(&mut self.filters);
-        let all = filters.iter().enumerate().map(|(place, filter)| {
-            let is_needed = self.needed.contains(&FilterId(place));
-            if is_needed { self.specialise(filter, event) } else { Ok(None) }
+        let all = filters.iter().map(|filter| match filter {
+            Some((filter, time)) => self.specialise(filter, *time, event),
+            None => Ok(None),
         });
         let all = all.collect::<Result<Vec<_>>>();
         self.filters = filters;
@@ -120,8 +117,13 @@ impl Specials {
         Ok(self.atoms.len() - 1)
     }
 
-    fn specialise(&mut self, filter: &EventFilter, event: &str) -> Result<Option<Special>> {
-        let mut special = Special { time: TimeRange::ALL, rest: Vec::new() };
+    fn specialise(
+        &mut self,
+        filter: &EventFilter,
+        time: TimeRange,
+        event: &str,
+    ) -> Result<Option<Special>> {
+        let mut special = Special { time, rest: Vec::new() };
         for condition in &filter.0 {
             let partial = self.partial(condition, event)?;
             for part in split_conjunction(&partial) {

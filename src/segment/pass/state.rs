@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 
 use super::super::program::{Aggregate, Function};
 use super::distinct::Distinct;
+use super::having::{Bound, Test, compare_floats};
 use super::shard::Shard;
 use super::words::Words;
 
@@ -159,11 +160,66 @@ impl State {
         Ok(())
     }
 
+    /// Takes over what `other`, a state of the same aggregate over other rows, has.
+    pub(super) fn take_over(&mut self, other: &Self) -> Result<()> {
+        let (into, from) = (&mut self.has, &other.has);
+        match (&mut self.values, &other.values) {
+            (Values::Counts(counts), Values::Counts(others)) => {
+                counts.iter_mut().zip(others).for_each(|(count, other)| *count += other);
+            }
+            (Values::Distinct(distinct), Values::Distinct(other)) => distinct.take_over(other),
+            (Values::Integers(values), Values::Integers(others)) => {
+                take_over((self.function, i64::wrapping_add), (into, values), (from, others));
+            }
+            (Values::Decimals(values), Values::Decimals(others)) => {
+                take_over((self.function, i128::wrapping_add), (into, values), (from, others));
+            }
+            _ => return Err(mismatch()),
+        }
+        Ok(())
+    }
+
     /// Makes ready for [`State::gather`].
     pub(super) fn finish(&mut self) {
         if let Values::Distinct(distinct) = &mut self.values {
             distinct.finish();
         }
+    }
+
+    /// The places of `domain` that `test` is true of, of profiles in `group`; nothing where the constant
+    /// is of another type than the aggregate.
+    pub(super) fn passing(&self, test: &Test, domain: &Words, group: &Words) -> Option<Words> {
+        if test.data_type != self.data_type {
+            return None;
+        }
+        let mut candidates = domain.clone();
+        candidates.and(group);
+        if !self.has.0.is_empty() {
+            candidates.and(&self.has);
+        }
+        let passing = match (&self.values, test.bound) {
+            (Values::Counts(counts), Bound::Integer(bound)) => {
+                test.passes.places(&candidates, |place| i64::from(counts[place]).cmp(&bound))
+            }
+            (Values::Distinct(distinct), Bound::Integer(bound)) => test
+                .passes
+                .places(&candidates, |place| i64::from(distinct.count(place)).cmp(&bound)),
+            (Values::Integers(values), Bound::Integer(bound)) => {
+                test.passes.places(&candidates, |place| values[place].cmp(&bound))
+            }
+            (Values::Decimals(values), Bound::Decimal(bound)) => {
+                test.passes.places(&candidates, |place| values[place].cmp(&bound))
+            }
+            (Values::Floats(values), Bound::Float(bound)) => {
+                test.passes.places(&candidates, |place| compare_floats(values[place], bound))
+            }
+            (Values::Means(sums, counts), Bound::Float(bound)) => {
+                let mean = |place| mean(sums[place], counts[place]);
+                test.passes.places(&candidates, |place| compare_floats(mean(place), bound))
+            }
+            _ => return None,
+        };
+        Some(passing)
     }
 
     /// The results of the profiles at `places`: null for those without a value, and for those that
@@ -200,7 +256,7 @@ impl State {
                 Arc::new(Float64Array::new(raw.into(), nulls))
             }
             Values::Means(sums, counts) => {
-                let mean = |p: &u32| sums[at(p)] / f64::from(counts[at(p)].max(1));
+                let mean = |p: &u32| mean(sums[at(p)], counts[at(p)]);
                 let raw: Vec<f64> = places.iter().map(mean).collect();
                 Arc::new(Float64Array::new(raw.into(), nulls))
             }
@@ -211,6 +267,10 @@ impl State {
         };
         Ok(plain)
     }
+}
+
+fn mean(sum: f64, count: u32) -> f64 {
+    sum / f64::from(count.max(1))
 }
 
 /// The state's step for sums, minima and maxima. Floats that are not comparable (NaN) win, as they
@@ -241,6 +301,24 @@ fn update<T: Copy + PartialOrd>(
         }
         _ => {}
     }
+}
+
+/// [`update`] with the values of another state, where it has some.
+fn take_over<T: Copy + PartialOrd>(
+    (function, add): (Function, fn(T, T) -> T),
+    (has, into): (&mut Words, &mut [T]),
+    (others, values): (&Words, &[T]),
+) {
+    let wanted = if function == Function::Min { Ordering::Less } else { Ordering::Greater };
+    others.each(|place| {
+        let new = values[place];
+        if function == Function::Sum {
+            into[place] = add(into[place], new);
+        } else if !has.has(place) || new.partial_cmp(&into[place]) == Some(wanted) {
+            into[place] = new;
+        }
+    });
+    has.or(others);
 }
 
 fn logical_nulls(array: &ArrayRef) -> Option<NullBuffer> {

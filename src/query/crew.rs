@@ -1,5 +1,5 @@
-//! The tasks of a run, shared out among threads: the calling task works along, and nobody waits for a
-//! thread that did not come to it.
+//! Tasks shared out among threads: the calling task works along, and nobody waits for a thread that did
+//! not come to it.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 ///
 /// # Errors
 /// Where a task panics.
-pub(super) async fn each<T, F>(tasks: Vec<F>, threads: usize) -> Result<Vec<T>>
+pub async fn each<T, F>(tasks: Vec<F>, threads: usize) -> Result<Vec<T>>
 where
     F: Future<Output = T> + Send + 'static,
     T: Send + 'static,
@@ -31,10 +31,28 @@ where
     let mut all: Vec<Option<T>> = std::iter::repeat_with(|| None).take(wanted).collect();
     for _ in 0..wanted {
         let (place, result) =
-            results.recv().await.ok_or_else(|| Error::internal("a pass stopped"))?;
+            results.recv().await.ok_or_else(|| Error::internal("a task stopped"))?;
         all[place] = Some(result);
     }
     Ok(all.into_iter().flatten().collect())
+}
+
+/// What `f` makes of each of `items`, in their order, on up to `threads` threads.
+///
+/// # Errors
+/// Where `f` panics.
+pub async fn map<I, T, F>(items: Vec<I>, threads: usize, f: F) -> Result<Vec<T>>
+where
+    I: Send + 'static,
+    T: Send + 'static,
+    F: Fn(I) -> T + Send + Sync + 'static,
+{
+    let f = Arc::new(f);
+    let tasks = items.into_iter().map(|item| {
+        let f = Arc::clone(&f);
+        async move { f(item) }
+    });
+    each(tasks.collect(), threads).await
 }
 
 type Queue<F> = Arc<Mutex<VecDeque<(usize, F)>>>;
