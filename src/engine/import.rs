@@ -93,7 +93,7 @@ impl Engine {
             let snapshot = store.snapshot().await?;
             let rejects = Arc::new(Rejects::default());
             let resolved = self.resolved(options, &store, &snapshot, &rejects).await?;
-            let mut report = self.report(&name, &resolved, &rejects)?;
+            let mut report = self.report(&name, options, &resolved, &rejects)?;
             let request = ImportRequest {
                 store: &store,
                 snapshot: &snapshot,
@@ -153,6 +153,7 @@ impl Engine {
     fn report(
         &self,
         name: &Name,
+        options: &ImportOptions,
         resolved: &Resolved,
         rejects: &Arc<Rejects>,
     ) -> Result<ImportReport> {
@@ -171,7 +172,7 @@ impl Engine {
             if let Some((reason, _)) = reject_reasons.first() {
                 error = error.with_hint(format!("the most frequent reason: {reason}"));
             }
-            return Err(error);
+            return Err(with_id_hint(error, options));
         }
         Ok(ImportReport {
             name: name.to_string(),
@@ -186,6 +187,16 @@ impl Engine {
             reject_reasons,
             elapsed_ms: 0,
         })
+    }
+}
+
+/// Where nobody was found by a bitmap's numbers, they may be others than was said.
+fn with_id_hint(error: Error, options: &ImportOptions) -> Error {
+    match (options.format, &options.ids) {
+        (ExportFormat::Bitmap(_), IdSpace::Namespace(namespace)) => error.with_hint(format!(
+            "where {namespace} is no number, `throng export` writes profile_ids into bitmaps: import those with --ids profile_id"
+        )),
+        _ => error,
     }
 }
 

@@ -1,5 +1,5 @@
-//! The members of one block of 65,536 ids: few of them as a list, more as bits. A container is never
-//! changed, so sets share theirs; equal members make equal containers, whatever they were made from.
+//! The members of one block of 65,536 ids: few of them as a list, many as bits, and those between as
+//! both. A container is never changed, so sets share theirs; equal members make equal containers, whatever they were made from.
 
 use std::sync::Arc;
 
@@ -7,13 +7,17 @@ use super::kernel::{Block, Kernel};
 use super::mask::BLOCK_WORDS;
 use super::merge;
 
-/// Up to so many members make a list, of 2 bytes a member; more make bits, 8 KiB.
+/// Up to so many members have a list, of 2 bytes a member; more are bits alone, 8 KiB.
 ///
-/// The roaring layouts draw the line at 4,096, where both take the same room. Here it lies a little
-/// below where counting two lists takes as long as counting two blocks of bits, a seventh of a
-/// microsecond (`benches/peers/overlap.py`: 655 members in each of 16 blocks in 2.4 us, bits in 2.2 us).
-/// A container takes eight times the room of its list at the worst.
-pub(super) const LIST_MEMBERS_MAX: usize = 512;
+/// The roaring layouts draw one line, at 4,096, where both take the same room. Here two lines lie around
+/// where counting two lists takes as long as counting two blocks of bits ([`super::merge`]). Between
+/// them a container is kept both ways, so that sets of much the same density are never counted by
+/// looking up one by one, which takes about twice as long as either (`benches/peers/overlap.py`). A
+/// container takes ten times the room of its list at the worst.
+pub(super) const LIST_MEMBERS_MAX: usize = 896;
+
+/// More members than that have bits; fewer are a list alone.
+pub(super) const BITS_ABOVE: usize = 448;
 
 /// The members of a block, at least one.
 #[derive(Clone, PartialEq, Eq)]
@@ -29,10 +33,20 @@ pub(super) struct Container {
 /// The low halves of members, as they are kept.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Body {
-    /// Up to [`LIST_MEMBERS_MAX`], ascending, in eights; the last one is filled up with zeros.
+    /// Up to [`BITS_ABOVE`], ascending, in eights; the last one is filled up with zeros.
     List(Arc<[[u16; 8]]>),
+    /// More than that, up to [`LIST_MEMBERS_MAX`].
+    Both(Arc<Both>),
     /// More than that, a bit an id.
     Bits(Arc<Block>),
+}
+
+/// The same members twice.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Both {
+    pub(super) bits: Block,
+    /// As in [`Body::List`].
+    pub(super) list: Box<[[u16; 8]]>,
 }
 
 /// The low halves of members.
@@ -75,11 +89,12 @@ impl Container {
         let members = u32::try_from(list.len()).expect("at most 65,536");
         let body = match list.len() {
             0 => return None,
-            1..=LIST_MEMBERS_MAX => Body::List(in_eights(list)),
-            _ => {
+            1..=BITS_ABOVE => Body::List(in_eights(list).collect()),
+            some => {
                 let mut bits = Block::EMPTY;
                 bits.insert(list);
-                Body::Bits(Arc::new(bits))
+                let listed = (some <= LIST_MEMBERS_MAX).then_some(list);
+                Body::of_many(bits, listed)
             }
         };
         Some(Self { block, members, body })
@@ -87,16 +102,24 @@ impl Container {
 
     /// The members that `bits` has; nothing for none.
     pub(super) fn from_bits(block: u16, bits: &[u64; BLOCK_WORDS], kernel: Kernel) -> Option<Self> {
-        let members = kernel.count(bits);
+        Self::of_bits(block, kernel.count(bits), bits)
+    }
+
+    /// The same, where `members` bits are known to be set.
+    fn of_bits(block: u16, members: u32, bits: &[u64; BLOCK_WORDS]) -> Option<Self> {
         let body = match usize::try_from(members).expect("at most 65,536") {
             0 => return None,
-            1..=LIST_MEMBERS_MAX => {
+            some @ 1..=LIST_MEMBERS_MAX => {
                 // As many as were counted, so that the list is allocated once.
-                let mut list = Vec::with_capacity(LIST_MEMBERS_MAX);
+                let mut list = Vec::with_capacity(some);
                 list.extend(lows(bits));
-                Body::List(in_eights(&list))
+                if some <= BITS_ABOVE {
+                    Body::List(in_eights(&list).collect())
+                } else {
+                    Body::of_many(Block(*bits), Some(&list))
+                }
             }
-            _ => Body::Bits(Arc::new(Block(*bits))),
+            _ => Body::of_many(Block(*bits), None),
         };
         Some(Self { block, members, body })
     }
@@ -105,6 +128,7 @@ impl Container {
     pub(super) fn lows(&self) -> Lows<'_> {
         match &self.body {
             Body::List(eights) => Lows::List(self.listed(eights)),
+            Body::Both(both) => Lows::Bits(&both.bits),
             Body::Bits(bits) => Lows::Bits(bits),
         }
     }
@@ -136,8 +160,7 @@ impl Container {
             Lows::Bits(bits) => {
                 let mut bits = bits.clone();
                 bits.insert(&[low]);
-                let body = Body::Bits(Arc::new(bits));
-                Some(Self { block: self.block, members: self.members + 1, body })
+                Self::of_bits(self.block, self.members + 1, &bits.0)
             }
         }
     }
@@ -188,28 +211,39 @@ impl Container {
             | (Lows::Bits(bits), Lows::List(list), Operation::And) => filter(list, bits, 1),
             (Lows::List(list), Lows::Bits(bits), Operation::AndNot) => filter(list, bits, 0),
             _ => {
-                let (a, b) = (self.to_block(), other.to_block());
-                Self::from_bits(block, &combined(&a, &b, operation).0, kernel)
+                let (mut a, mut b) = (Block::EMPTY, Block::EMPTY);
+                let (a, b) = (self.bits_or(&mut a), other.bits_or(&mut b));
+                Self::from_bits(block, &combined(a, b, operation).0, kernel)
             }
         }
     }
 
-    fn to_block(&self) -> Arc<Block> {
-        match &self.body {
-            Body::Bits(bits) => Arc::clone(bits),
-            Body::List(eights) => {
-                let mut bits = Block::EMPTY;
-                bits.insert(self.listed(eights));
-                Arc::new(bits)
+    /// The bits that are kept, or those of the list in `scratch`, which has none.
+    fn bits_or<'a>(&'a self, scratch: &'a mut Block) -> &'a Block {
+        match self.lows() {
+            Lows::Bits(bits) => bits,
+            Lows::List(list) => {
+                scratch.insert(list);
+                scratch
             }
         }
     }
 }
 
+impl Body {
+    /// Bits, and the list beside them where there is one.
+    fn of_many(bits: Block, list: Option<&[u16]>) -> Self {
+        match list {
+            Some(list) => Self::Both(Arc::new(Both { bits, list: in_eights(list).collect() })),
+            None => Self::Bits(Arc::new(bits)),
+        }
+    }
+}
+
 /// As [`Body::List`] has them.
-fn in_eights(list: &[u16]) -> Arc<[[u16; 8]]> {
+fn in_eights(list: &[u16]) -> impl Iterator<Item = [u16; 8]> {
     let eight = |some: &[u16]| std::array::from_fn(|i| some.get(i).copied().unwrap_or(0));
-    list.chunks(8).map(eight).collect()
+    list.chunks(8).map(eight)
 }
 
 /// Word by word; loops of this shape are vectorised.
@@ -323,8 +357,9 @@ mod tests {
     #[test]
     fn equal_members_make_equal_containers() {
         let kernel = Kernel::detect();
-        let line = u16::try_from(LIST_MEMBERS_MAX).expect("a small number");
-        for count in [1, line, line + 1, 4_096, 4_097, 65_535_u16] {
+        let line = |members: usize| u16::try_from(members).expect("a small number");
+        let (low, high) = (line(BITS_ABOVE), line(LIST_MEMBERS_MAX));
+        for count in [1, low, low + 1, high, high + 1, 4_096, 4_097, 65_535_u16] {
             let list: Vec<u16> = (0..count).collect();
             let mut bits = Block::EMPTY;
             bits.insert_range(0, count - 1);

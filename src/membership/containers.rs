@@ -9,7 +9,7 @@ use std::iter::Peekable;
 
 use fearless_simd::Level;
 
-use super::container::{Container, Lows, Operation};
+use super::container::{Body, Container, Lows, Operation};
 use super::kernel::{Block, Kernel};
 use super::merge;
 
@@ -117,9 +117,10 @@ impl Containers {
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
-        let body = |row: &Container| match row.lows() {
-            Lows::List(list) => size_of_val(list).next_multiple_of(16),
-            Lows::Bits(bits) => size_of_val(bits),
+        let body = |row: &Container| match &row.body {
+            Body::List(list) => size_of_val(&**list),
+            Body::Both(both) => size_of_val(&**both) + size_of_val(&*both.list),
+            Body::Bits(bits) => size_of_val(&**bits),
         };
         self.0.iter().map(|row| CONTAINER_BYTES + body(row)).sum()
     }

@@ -10,8 +10,8 @@ use std::num::NonZeroUsize;
 
 use rayon::prelude::*;
 
-use super::container::{Body, Container, Lows};
-use super::kernel::{Block, Counts, Kernel, SPAN_WORDS, Span, TILE};
+use super::container::{Container, Lows};
+use super::kernel::{Block, Counts, Kernel, LANES, Span, TILE};
 use super::mask::BLOCK_WORDS;
 use super::set::Membership;
 use crate::error::{Error, Result};
@@ -19,6 +19,10 @@ use crate::error::{Error, Result};
 /// Up to so many members in a block each is looked up: about when that takes as long as counting two
 /// blocks in a tile.
 const FEW: u32 = 96;
+
+/// Words of all sets that are counted at a time, 800 KiB: they stay in a second cache of 1 MiB while
+/// every two are counted.
+const SPANS_WORDS: usize = 100 * BLOCK_WORDS;
 
 /// The sizes of all pairwise intersections of some sets; of each set with itself, its own size.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,28 +183,41 @@ fn as_bits<'a>(rows: &[Row<'a>], scratch: &'a mut Vec<Block>) -> Vec<(usize, &'a
         scratch[used].insert(list);
     }
     let mut made = scratch.iter();
-    let bits = rows.iter().filter_map(|(set, row)| match &row.body {
-        Body::List(_) => Some((*set, made.next()?)),
-        Body::Bits(bits) => Some((*set, &**bits)),
+    let bits = rows.iter().filter_map(|(set, row)| match row.lows() {
+        Lows::List(_) => Some((*set, made.next()?)),
+        Lows::Bits(bits) => Some((*set, bits)),
     });
     bits.collect()
 }
 
 /// Span by span, so that a span of all sets stays in the second cache.
 fn count_bits(kernel: Kernel, many: &[(usize, &Block)], counts: &mut Intersections) {
-    for span in 0..BLOCK_WORDS / SPAN_WORDS {
-        let spans: Vec<&Span> = many.iter().map(|(_, bits)| bits.span(span)).collect();
-        let tile = |from: usize| -> [&Span; TILE] {
-            std::array::from_fn(|i| spans.get(from + i).copied().unwrap_or(EMPTY.span(0)))
+    let tiles: Vec<(usize, usize)> = (0..many.len())
+        .step_by(TILE)
+        .flat_map(|row| (row..many.len()).step_by(TILE).map(move |column| (row, column)))
+        .collect();
+    let mut found: Vec<Counts> = vec![Counts::default(); tiles.len()];
+    let words = span_words(many.len());
+    for start in (0..BLOCK_WORDS).step_by(words) {
+        let spans: Vec<&Span> = many.iter().map(|(_, bits)| bits.span(start, words)).collect();
+        let none = EMPTY.span(0, words);
+        let four = |from: usize| -> [&Span; TILE] {
+            std::array::from_fn(|i| spans.get(from + i).copied().unwrap_or(none))
         };
-        for row in (0..many.len()).step_by(TILE) {
-            let rows = tile(row);
-            for column in (row..many.len()).step_by(TILE) {
-                let found = kernel.tile(rows, tile(column));
-                add_tile(many, (row, column), &found, counts);
-            }
+        for ((row, column), found) in tiles.iter().zip(&mut found) {
+            kernel.tile(four(*row), four(*column), found);
         }
     }
+    for (tile, found) in tiles.into_iter().zip(&found) {
+        add_tile(many, tile, found, counts);
+    }
+}
+
+/// Words of a block that are counted at a time: a power of two, so that a block has a whole number of
+/// such spans.
+fn span_words(sets: usize) -> usize {
+    let words = (SPANS_WORDS / sets.max(1)).clamp(LANES * LANES, BLOCK_WORDS);
+    1 << words.ilog2()
 }
 
 fn add_tile(
@@ -245,6 +262,15 @@ mod tests {
         let counts = intersections(&[&empty, &one, &empty], TWO).expect("threads");
         let rows: Vec<&[u64]> = counts.rows().collect();
         assert_eq!(rows, [[0, 0, 0], [0, 1, 0], [0, 0, 0]]);
+    }
+
+    #[test]
+    fn spans_fill_blocks_and_no_more_than_the_cache() {
+        for sets in [0, 1, 4, 99, 100, 101, 200, 201, 999, 1_600, 100_000] {
+            let words = span_words(sets);
+            assert!(BLOCK_WORDS.is_multiple_of(words) && words.is_multiple_of(LANES));
+            assert!(words * sets <= SPANS_WORDS || words == LANES * LANES, "{sets} sets");
+        }
     }
 
     proptest! {

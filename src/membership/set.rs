@@ -6,8 +6,8 @@ use super::containers::{Ascending, Containers};
 use crate::error::{Error, Result};
 use crate::model::ProfileId;
 
-/// The set of profiles in a segment, as containers of 65,536 ids: up to 512 members as sorted
-/// 16-bit values (2 bytes a member), more as a bit an id (8 KiB). A copy shares the containers.
+/// The set of profiles in a segment, as containers of 65,536 ids: up to 896 members as sorted
+/// 16-bit values (2 bytes a member), more than 448 as a bit an id (8 KiB), so some as both. A copy shares the containers.
 ///
 /// ```
 /// use throng::membership::Membership;
@@ -168,8 +168,10 @@ pub(super) mod tests {
     #[test]
     fn heap_bytes_follows_the_containers() {
         assert_eq!(Membership::new().heap_bytes(), 0);
-        assert_eq!(members(0..100).heap_bytes(), 40 + 208);
-        assert_eq!(members((0..65_536).step_by(2)).heap_bytes(), 40 + 8_192);
+        assert_eq!(members(0..100).heap_bytes(), 48 + 208);
+        // 500 members are bits, and a list beside them.
+        assert_eq!(members(0..500).heap_bytes(), 48 + 8_192 + 64 + 1_008);
+        assert_eq!(members((0..65_536).step_by(2)).heap_bytes(), 48 + 8_192);
     }
 
     proptest! {

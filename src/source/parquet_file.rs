@@ -109,7 +109,7 @@ fn not_parquet(file: &SourceFile, cause: parquet::errors::ParquetError) -> Error
                 .with_hint("fetch or export the file again")
         }
         _ => Error::data(format!("{shown} is no Parquet file"))
-            .with_hint("say what it is, for instance format: csv"),
+            .with_hint("say what it is, for instance format: csv, or --as csv at an import"),
     };
     error.with_cause(cause)
 }

@@ -5,7 +5,8 @@
 
 Makes a project of numbered users and segments that are random samples of them, 0.01 to 60 %, and exports
 all segments in four formats once, undisturbed: the reference. Then again and again into another folder with
---resume, each time killed (SIGKILL) after a random time, until one ends by itself. After each kill:
+--resume, each time killed (SIGKILL) after a random time, a little longer each time, until one ends by itself.
+After each kill:
 
 - the manifest that is there is the one before or the reference's, and each of its files has its length and SHA-256;
 - every file of the folder that has a final name is whole, named by a manifest or not.
@@ -117,21 +118,27 @@ def main():
             before, kills, moments, ended, left = manifest(out)["files"], 0, [], False, 0
             while not ended:
                 process = subprocess.Popen([*whole, out, "--resume"], stdout=subprocess.DEVNULL)
-                wait = dice.uniform(0.02, 0.6) * alone
+                # Longer each time: one that resumes still reads and makes what is there, so that one that
+                # is always stopped early would never end.
+                wait = dice.uniform(0.02, 0.6) * alone * (1 + kills / 3)
                 try:
-                    ended = process.wait(timeout=wait) == 0
+                    code = process.wait(timeout=wait)
+                    tally.equal("exit code of an export that ends", code, 0)
+                    ended = True
                 except subprocess.TimeoutExpired:
                     process.kill()
-                    process.wait()
-                    kills += 1
+                    # It may have ended by itself just before.
+                    ended = process.wait() == 0
+                    kills += not ended
                 final, other = check(tally, out, [before, files], checked)
                 moments.append(f"{final}{'+' * other}")
                 left = max(left, other)
+            tally.equal("an export was killed while it ran", kills > 0, True)
             tally.equal("the set at the end", manifest(out)["files"], files)
             for one in files:
                 paths = [os.path.join(where, one["file"]) for where in (out, reference)]
                 tally.equal(one["file"], checked.digest(paths[0]), checked.digest(paths[1]))
-            print(f"round {place}: {kills} kills; files that were whole each time: {' '.join(moments)}; at most {left} unfinished", flush=True)
+            print(f"round {place}: {kills} kills while it ran; files that were whole each time: {' '.join(moments)}; at most {left} unfinished", flush=True)
             for name in os.listdir(out):
                 os.remove(os.path.join(out, name))
     tally.close()

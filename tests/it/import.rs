@@ -162,6 +162,19 @@ fn identifiers_that_are_no_numbers_go_beside_a_bitmap() {
 }
 
 #[test]
+fn what_an_import_could_have_meant_is_said() {
+    let project = numbered();
+    project.write("seven.starrocks", "AQcAAAA=");
+    for (args, hint) in [
+        (["x", "seven.starrocks", "--as", "starrocks", "--ids", "user_id"], "--ids profile_id"),
+        (["x", "seven.starrocks", "--as", "parquet", "--ids", "user_id"], "--as csv"),
+    ] {
+        let error = project.error(&[&["import"], &args[..]].concat());
+        assert!(error["hints"].to_string().contains(hint), "expected {hint}, found {error}");
+    }
+}
+
+#[test]
 fn what_is_wrong_with_an_import_is_said_and_changes_nothing() {
     let project = numbered();
     project.segment("taken", "SELECT profile_id FROM profiles");

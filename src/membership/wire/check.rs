@@ -5,6 +5,7 @@
 use std::ops::Range;
 
 use crate::error::{Error, Result};
+use crate::membership::container::BITS_ABOVE;
 
 /// First word of a bitmap without run containers.
 const COOKIE_PLAIN: u32 = 12_346;
@@ -18,9 +19,10 @@ const CONTAINERS_MAX: usize = 1 << 16;
 const ARRAY_MEMBERS_MAX: u32 = 4_096;
 /// Bytes of a bitset container.
 const BITSET_BYTES: usize = 8_192;
-/// Containers of runs that a 64-bit bitmap may have. In memory each takes up to 8 KiB, whatever it took
-/// in the file; together these take a gibibyte and hold up to 8 billion ids.
-const RUN_CONTAINERS_MAX: u64 = 131_072;
+/// Containers of runs that a 64-bit bitmap may have and that become bits: in memory each of them takes
+/// 8 KiB, whatever it took in the file; together they take a gibibyte and hold up to 8 billion ids. Those
+/// that become lists take about what they took in the file, so there is no bound on them.
+const WIDE_RUNS_MAX: u64 = 131_072;
 /// Bytes that the smallest bucket takes: its key and the empty bitmap.
 const BUCKET_BYTES_MIN: u64 = 4 + 8;
 
@@ -33,8 +35,8 @@ pub(super) struct Extent {
     pub(super) min: Option<u32>,
     /// The largest.
     pub(super) max: Option<u32>,
-    /// How many containers are runs.
-    pub(super) run_containers: u64,
+    /// How many containers are runs with so many members that they become bits.
+    pub(super) wide_runs: u64,
 }
 
 /// A bucket of a 64-bit bitmap, not empty.
@@ -116,7 +118,7 @@ pub(super) fn buckets(reader: &mut Reader<'_>, count: u64) -> Result<Vec<Bucket>
         return Err(reader.wrong(format!("{count} buckets announced, {left} bytes are left")));
     }
     let mut buckets = Vec::new();
-    let (mut previous, mut run_containers) = (None, 0);
+    let (mut previous, mut wide_runs) = (None, 0);
     for _ in 0..count {
         let key = u32::from_le_bytes(reader.array("the key of a bucket")?);
         if previous.replace(key).is_some_and(|previous| previous >= key) {
@@ -124,10 +126,10 @@ pub(super) fn buckets(reader: &mut Reader<'_>, count: u64) -> Result<Vec<Bucket>
         }
         let start = reader.at;
         let low = bitmap(reader)?;
-        run_containers += low.run_containers;
-        if run_containers > RUN_CONTAINERS_MAX {
+        wide_runs += low.wide_runs;
+        if wide_runs > WIDE_RUNS_MAX {
             return Err(Error::limit(format!(
-                "the bitmap has more than {RUN_CONTAINERS_MAX} containers of runs, which would take more than 1 GiB"
+                "the bitmap has more than {WIDE_RUNS_MAX} containers of runs with more than {BITS_ABOVE} ids each, which would take more than 1 GiB of memory"
             ))
             .with_hint("import a list of the ids that are needed, or a bitmap of some of them"));
         }
@@ -167,7 +169,8 @@ pub(super) fn bitmap(reader: &mut Reader<'_>) -> Result<Extent> {
         let is_run = runs.get(i / 8).is_some_and(|byte| byte & (1 << (i % 8)) != 0);
         let (first, last) = container(reader, members, is_run)?;
         extent.members += u64::from(members);
-        extent.run_containers += u64::from(is_run);
+        let is_wide = usize::try_from(members).is_ok_and(|members| members > BITS_ABOVE);
+        extent.wide_runs += u64::from(is_run && is_wide);
         extent.min.get_or_insert((u32::from(key) << 16) | u32::from(first));
         extent.max = Some((u32::from(key) << 16) | u32::from(last));
     }

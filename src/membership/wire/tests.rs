@@ -141,7 +141,8 @@ fn buckets_are_checked() {
 #[test]
 fn small_files_of_large_runs_are_refused() {
     // Two full bitmaps, of a run a container, and one container more.
-    let full = |containers: u32| {
+    let full = |containers: u32, members: u16| {
+        let more = (members - 1).to_le_bytes();
         let flags = containers.div_ceil(8);
         let mut bytes = ((containers - 1) << 16 | 0x303B).to_le_bytes().to_vec();
         let flag = |at: u32| 0xFF_u8 >> (8 - (containers - 8 * at).min(8));
@@ -149,28 +150,32 @@ fn small_files_of_large_runs_are_refused() {
         let keys = 0..u16::try_from(containers - 1).expect("at most 65,536");
         let keys: Vec<u16> =
             keys.chain([u16::try_from(containers - 1).expect("the last")]).collect();
-        bytes.extend(keys.iter().flat_map(|key| [key.to_le_bytes(), [0xFF; 2]].concat()));
+        bytes.extend(keys.iter().flat_map(|key| [key.to_le_bytes(), more].concat()));
         if containers >= 4 {
             let start = u32::try_from(bytes.len()).expect("a megabyte") + 4 * containers;
             bytes.extend((0..containers).flat_map(|at| (start + 6 * at).to_le_bytes()));
         }
-        bytes.extend(keys.iter().flat_map(|_| [1, 0, 0, 0, 0xFF, 0xFF]));
+        bytes.extend(keys.iter().flat_map(|_| [1, 0, 0, 0, more[0], more[1]]));
         bytes
     };
-    let bytes = |last: &[u32]| {
+    let bytes = |last: &[u32], members: u16| {
         let mut bytes = (last.len() as u64).to_le_bytes().to_vec();
         for (key, containers) in (0_u32..).zip(last) {
             bytes.extend(key.to_le_bytes());
-            bytes.extend(full(*containers));
+            bytes.extend(full(*containers, members));
         }
         bytes
     };
-    let small = decode_numbers(&bytes(&[2, 1]), Format::Roaring64).expect("three containers");
-    assert_eq!((small.len(), small.max()), (3 << 16, Some((1 << 32) + 0xFFFF)));
-    let error = decode_numbers(&bytes(&[65_536, 65_536, 1]), Format::Roaring64);
+    let small =
+        decode_numbers(&bytes(&[2, 1], 65_535), Format::Roaring64).expect("three containers");
+    assert_eq!((small.len(), small.max()), (3 * 65_535, Some((1 << 32) + 0xFFFE)));
+    let error = decode_numbers(&bytes(&[65_536, 65_536, 1], 449), Format::Roaring64);
     let error = error.expect_err("131,073 containers of runs");
     assert_eq!(error.kind(), ErrorKind::Limit);
     assert!(error.message().contains("131072 containers of runs"), "{error}");
+    // As many short runs are small in memory too.
+    let short = decode_numbers(&bytes(&[65_536, 65_536, 1], 5), Format::Roaring64);
+    assert_eq!(short.expect("short runs").len(), 131_073 * 5);
 }
 
 #[test]
