@@ -2,7 +2,8 @@
 
 use rayon::prelude::*;
 
-use crate::model::millis_since;
+use crate::membership::{Mask, Membership};
+use crate::model::{ProfileId, millis_since};
 
 use super::additive::add_scaled;
 use super::encode::{Encoded, Encoder};
@@ -116,6 +117,14 @@ impl Kernels {
     /// The rows of the best `count` scores.
     pub fn top(&self, count: usize) -> Vec<u32> {
         super::top::top(&self.scores, |_| true, |row| draw(1, row as u32), count)
+    }
+
+    /// The profiles of the best `count` scores, as a set.
+    pub fn top_set(&self, count: usize) -> Membership {
+        let mut mask = Mask::new();
+        let ids = self.top(count).into_iter().map(|row| self.layout.ids[row as usize]);
+        ids.filter_map(ProfileId::new).for_each(|id| mask.insert(id));
+        mask.to_membership()
     }
 
     /// Learns from the seed and scores everybody: the milliseconds of both.

@@ -68,6 +68,8 @@ mod sources;
 mod sparse;
 mod standing;
 mod survey;
+#[cfg(test)]
+mod tests;
 mod top;
 mod tree;
 mod why;

@@ -112,9 +112,12 @@ impl Head {
 
 /// The bytes of a chunk: bins, then numbers, column by column; and where the numbers begin.
 fn to_bytes(encoded: &Encoded) -> (Vec<u8>, usize) {
-    let mut bytes: Vec<u8> = encoded.bins.iter().flat_map(|bins| bins.iter().copied()).collect();
-    let bins = bytes.len();
+    let bins = encoded.rows * encoded.bins.len();
     let numbers: usize = encoded.numbers.iter().map(|numbers| numbers.len()).sum();
+    let mut bytes = Vec::with_capacity(bins + 4 * numbers);
+    for bins in &encoded.bins {
+        bytes.extend_from_slice(bins);
+    }
     bytes.resize(bins + 4 * numbers, 0);
     let mut rest = &mut bytes[bins..];
     for numbers in &encoded.numbers {
@@ -124,6 +127,14 @@ fn to_bytes(encoded: &Encoded) -> (Vec<u8>, usize) {
         cells.iter_mut().zip(&**numbers).for_each(|(cell, value)| *cell = value.to_le_bytes());
     }
     (bytes, bins)
+}
+
+/// Writes a chunk: the digests of its halves, where that could be done.
+fn written(keep: &Keep, set: &str, chunk: usize, encoded: &Encoded) -> Option<[String; 2]> {
+    let (bytes, bins) = to_bytes(encoded);
+    let (bins, numbers) = bytes.split_at(bins);
+    let (bins, numbers) = rayon::join(|| sum(bins), || sum(numbers));
+    keep.write_now(set, &object(chunk), bytes).then_some([bins, numbers])
 }
 
 /// The columns of a chunk of `rows` rows from the bytes of its bins and, where they were read, numbers.
@@ -174,18 +185,25 @@ impl Shelf {
     ) -> Result<Self> {
         let hold = keep.holds(head.bytes());
         let (mut held, mut writes) = (Vec::new(), keep.snapshot().is_some());
-        for chunk in 0..head.rows.len() {
-            let encoded = encode(chunk)?;
-            if writes {
-                let (bytes, bins) = to_bytes(&encoded);
-                let (bins, numbers) = bytes.split_at(bins);
-                let (bins, numbers) = rayon::join(|| sum(bins), || sum(numbers));
-                head.sums.push([bins, numbers]);
-                writes = keep.write_now(set, &object(chunk), bytes);
-                if !writes && !hold {
-                    // The chunks before this one are where they were written to.
-                    held = Self::back(keep, name, set, &head, chunk)?;
+        let chunks = head.rows.len();
+        let mut next = (chunks > 0).then(|| encode(0)).transpose()?;
+        for chunk in 0..chunks {
+            let Some(encoded) = next.take() else { break };
+            // The next chunk is encoded while this one is written.
+            let write = || writes.then(|| written(keep, set, chunk, &encoded));
+            let ahead = || (chunk + 1 < chunks).then(|| encode(chunk + 1)).transpose();
+            let (sums, ahead) = rayon::join(write, ahead);
+            next = ahead?;
+            match sums {
+                Some(Some(sums)) => head.sums.push(sums),
+                Some(None) => {
+                    writes = false;
+                    if !hold {
+                        // The chunks before this one are where they were written to.
+                        held = Self::back(keep, name, set, &head, chunk)?;
+                    }
                 }
+                None => {}
             }
             if hold || !writes {
                 held.push(encoded);
