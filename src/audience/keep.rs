@@ -117,7 +117,7 @@ pub async fn mark_stale(
     add_state(store, snapshot, &state, &mut change).await?;
     Ok(match store.commit(snapshot, change).await? {
         Committed::Conflict(_) => None,
-        _ => Some(build),
+        Committed::Done(_) => Some(build),
     })
 }
 
