@@ -1,7 +1,7 @@
-//! Look-alikes stage by stage: `lookalike/{encode,linear,trees,top,learn_and_score}/normal/1Mx64`.
+//! Look-alikes stage by stage: `lookalike/{encode,linear,trees,top,top_set,learn_and_score}/normal/1Mx64`.
 //!
-//! Throughput is in profiles. `benches/peers/lookalike.py` measures quality; the protocol's own
-//! `speed.py` measures numpy, scikit-learn and `LightGBM` on the same shape.
+//! Throughput is in profiles. `benches/peers/lookalike.py` measures quality; `lookalike_speed.py` beside it
+//! runs this bench, numpy, scikit-learn and `LightGBM` on the same shape, in turns.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -28,6 +28,9 @@ fn lookalike(criterion: &mut Criterion) {
     });
     group.bench_function("top/normal/1M", |bencher| {
         bencher.iter(|| black_box(made.top(ROWS / 100)));
+    });
+    group.bench_function("top_set/normal/1M", |bencher| {
+        bencher.iter(|| black_box(made.top_set(ROWS / 100)));
     });
     group
         .bench_function("encode/normal/1Mx64", |bencher| bencher.iter(|| black_box(made.encode())));

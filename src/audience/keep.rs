@@ -79,14 +79,60 @@ pub async fn keep(request: &KeepRequest<'_>) -> Result<(State, Committed)> {
         let file = store.put(TableName::Memberships, "", encoded).await?;
         change.table(TableName::Memberships).added.push(file);
     }
-    let schema = &snapshot.table(TableName::Builds)?.schema;
-    let rows = rows::builds(schema, std::slice::from_ref(&state))?;
-    let encoded = encode::encode(schema, &[rows], FileLayout::of(TableName::Builds))?;
-    let file = store.put(TableName::Builds, "", encoded).await?;
-    change.table(TableName::Builds).added.push(file);
+    add_state(store, snapshot, &state, &mut change).await?;
     if let Some((table, beside)) = &request.beside {
         *change.table(*table) = beside.clone();
     }
     let committed = store.commit(snapshot, change).await?;
     Ok((state, committed))
+}
+
+/// Commits that a segment without SQL could not be found again: it keeps what it had, and is stale. Nothing
+/// is committed where that is known already, or another writer was faster.
+///
+/// # Errors
+/// Where the store cannot be read or written.
+pub async fn mark_stale(
+    store: &Store,
+    snapshot: &StoreSnapshot,
+    (state, error): (&State, &str),
+    as_of: AsOf,
+    now: AsOf,
+) -> Result<Option<BuildId>> {
+    if state.status == Status::Stale && state.error.as_deref() == Some(error) {
+        return Ok(None);
+    }
+    let build = BuildId(snapshot.record.last_build + 1);
+    let state = State {
+        build,
+        as_of,
+        status: Status::Stale,
+        entered: Some(0),
+        exited: Some(0),
+        store_version: snapshot.record.version,
+        error: Some(error.to_owned()),
+        ..state.clone()
+    };
+    let mut change = Change::new("build", now);
+    change.build = Some(build.0);
+    add_state(store, snapshot, &state, &mut change).await?;
+    Ok(match store.commit(snapshot, change).await? {
+        Committed::Conflict(_) => None,
+        Committed::Done(_) => Some(build),
+    })
+}
+
+/// Adds a row to the table of builds.
+async fn add_state(
+    store: &Store,
+    snapshot: &StoreSnapshot,
+    state: &State,
+    change: &mut Change,
+) -> Result<()> {
+    let schema = &snapshot.table(TableName::Builds)?.schema;
+    let rows = rows::builds(schema, std::slice::from_ref(state))?;
+    let encoded = encode::encode(schema, &[rows], FileLayout::of(TableName::Builds))?;
+    let file = store.put(TableName::Builds, "", encoded).await?;
+    change.table(TableName::Builds).added.push(file);
+    Ok(())
 }

@@ -179,6 +179,10 @@ fn text(report: &LookalikeReport) -> String {
         found.threshold
     );
     let _infallible = writeln!(out, "  model            {}", found.model);
+    if !found.reused.is_empty() {
+        let names = found.reused.join(", ");
+        let _infallible = writeln!(out, "  features         encoded already: {names}");
+    }
     if let Some(stability) = &found.stability {
         let _infallible = writeln!(
             out,

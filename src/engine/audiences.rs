@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use crate::audience::build::{Build, build};
+use crate::audience::keep::mark_stale;
 use crate::audience::{BuildRequest, BuiltSegment, Catalog, State, Status};
 use crate::error::{Error, Result};
 use crate::lookalike::{Model, Standing, run};
@@ -126,7 +127,8 @@ impl Engine {
                 needs.join(" and ")
             ))
             .with_hint("let the seed not read its own look-alikes");
-            course.segments.push(failed(&name, &audience.state, error));
+            let built = self.gone_stale(&name, &audience, &mut course, error).await;
+            course.segments.push(built);
         }
         let left = std::mem::take(&mut pending.segments);
         self.add_segments(left, on_done, &mut course).await?;
@@ -297,8 +299,34 @@ impl Engine {
         let started = Instant::now();
         match self.found_again(name, audience, course).await {
             Ok(built) => BuiltSegment { elapsed_ms: millis_since(started), ..built },
-            Err(error) => failed(name, &audience.state, error),
+            Err(error) => self.gone_stale(name, audience, course, error).await,
         }
+    }
+
+    /// An audience that could not be found: the store is told too, so that lists say so until it is.
+    async fn gone_stale(
+        &self,
+        name: &str,
+        audience: &Audience,
+        course: &mut Course,
+        error: Error,
+    ) -> BuiltSegment {
+        match self.told_stale(&audience.state, course, &error).await {
+            Ok(build) => course.build = build.unwrap_or(course.build),
+            Err(other) => tracing::warn!(segment = name, error = %other, "not marked as stale"),
+        }
+        failed(name, &audience.state, error)
+    }
+
+    async fn told_stale(
+        &self,
+        state: &State,
+        course: &Course,
+        error: &Error,
+    ) -> Result<Option<BuildId>> {
+        let (store, snapshot) = self.opened().await?;
+        let why = error.to_string();
+        mark_stale(&store, &snapshot, (state, &why), course.as_of, self.now).await
     }
 
     async fn found_again(
@@ -314,7 +342,8 @@ impl Engine {
         let catalog = Catalog::load(&session).await?;
         let trigger = self.trigger(standing, &catalog, &session, &snapshot).await?;
         let last = state.inputs.as_deref().and_then(|inputs| inputs.split_once(':'));
-        if !course.full && last.is_some_and(|(last, _)| last == trigger) {
+        let same = last.is_some_and(|(last, _)| last == trigger) && state.status != Status::Stale;
+        if same && !course.full {
             return Ok(built(name, Status::Reused, state.members, (0, 0)));
         }
         let options = LookalikeOptions::of(standing.clone());

@@ -39,6 +39,12 @@ impl Engine {
         let session = Session::over(&store, &snapshot, self.limits, self.now)?;
         let used = models_used(&Catalog::load(&session).await?);
         let models = store.vacuum_models(&used, older_than, self.now, dry_run).await?;
-        Ok(Vacuumed { files: tables.files + models.files, bytes: tables.bytes + models.bytes })
+        let record = &snapshot.record;
+        let features = store.vacuum_features(record, older_than, self.now, dry_run).await?;
+        let all = [tables, models, features];
+        Ok(Vacuumed {
+            files: all.iter().map(|part| part.files).sum(),
+            bytes: all.iter().map(|part| part.bytes).sum(),
+        })
     }
 }

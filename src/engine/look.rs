@@ -85,7 +85,7 @@ pub struct StatusReport {
     pub shard_ids: u64,
     /// The last build, 0 before the first.
     pub last_build: i64,
-    /// Segments in the project.
+    /// Segments in the project, and audiences of look-alikes.
     pub segments: u64,
     /// How many have which status.
     pub segment_statuses: BTreeMap<String, u64>,
@@ -265,6 +265,13 @@ impl Engine {
         for file in &self.project.segments {
             *segment_statuses.entry(listing(file, &catalog).status).or_default() += 1;
         }
+        let mut segments = self.project.segments.len() as u64;
+        for state in self.lookalikes(&catalog) {
+            segments += 1;
+            *segment_statuses
+                .entry(super::lookalike::shown_status(state).to_owned())
+                .or_default() += 1;
+        }
         let record = snapshot.record;
         Ok(StatusReport {
             store: store.location().shown().to_owned(),
@@ -273,7 +280,7 @@ impl Engine {
             committed_at: record.at,
             shard_ids: record.shard_ids,
             last_build: record.last_build,
-            segments: self.project.segments.len() as u64,
+            segments,
             segment_statuses,
             tables,
         })

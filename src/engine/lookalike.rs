@@ -321,7 +321,7 @@ impl Engine {
             depends_on: needs.unwrap_or_default(),
             dependants: Vec::new(),
             leaves: vec![Leaf { kind: "lookalike".to_owned(), reads }],
-            error: None,
+            error: state.error.clone(),
         }))
     }
 
@@ -389,7 +389,7 @@ fn listing(state: &State, model: Option<&Model>) -> Listing {
         members: state.members,
         build: state.membership_build.map(|b| b.0),
         as_of: Some(state.as_of.to_string()),
-        status: "lookalike".to_owned(),
+        status: shown_status(state).to_owned(),
         tags: Vec::new(),
         description: model.map_or_else(|| "Look-alikes".to_owned(), described),
     }
@@ -399,6 +399,11 @@ fn listing(state: &State, model: Option<&Model>) -> Listing {
 pub(super) fn models_used(catalog: &Catalog) -> std::collections::BTreeSet<String> {
     let digests = catalog.iter().filter_map(|state| state.definition.strip_prefix(DEFINITION));
     digests.map(str::to_owned).collect()
+}
+
+/// What lists say that an audience is.
+pub(super) fn shown_status(state: &State) -> &'static str {
+    if state.status == Status::Stale { Status::Stale.as_str() } else { "lookalike" }
 }
 
 /// Whether a state is that of a look-alike's audience.

@@ -5,7 +5,7 @@
 //! profile is scored by trees that never saw it.
 
 use super::random::Dice;
-use super::tree::{DEPTH_MAX, Oblivious, fixed};
+use super::tree::{BLOCK_ROWS, DEPTH_MAX, Oblivious, UNIT, fixed};
 
 /// How trees are grown.
 #[derive(Debug, Clone, Copy)]
@@ -63,40 +63,77 @@ pub(crate) fn grow(rows: &Rows<'_>, growth: &Growth, stream: u64) -> Vec<Oblivio
     let mut margins = vec![base; count];
     let mut dice = Dice::new(stream);
     let mut grown = Vec::with_capacity(growth.trees);
-    let mut work = Work::new(rows, growth);
+    let mut work = Work::default();
+    let columns: Vec<Vec<u8>> = (0..rows.width())
+        .map(|feature| rows.bins.iter().skip(feature).step_by(rows.width()).copied().collect())
+        .collect();
     for _ in 0..growth.trees {
         let tree = work.tree(rows, growth, &margins, &mut dice);
-        for (row, margin) in margins.iter_mut().enumerate() {
-            let bins = rows.row(row);
-            *margin += tree.value(|feature| bins[feature]) as f32 / super::tree::UNIT;
-        }
+        add_margins(&tree, &columns, &mut margins);
         grown.push(tree);
     }
     grown
 }
 
-/// The sums of a bin: first and second derivatives.
-type Sums = [f32; 2];
+/// Adds a tree to the margins of all rows, a block at a time.
+fn add_margins(tree: &Oblivious, columns: &[Vec<u8>], margins: &mut [f32]) {
+    let mut sums = [0; BLOCK_ROWS];
+    for (block, margins) in margins.chunks_mut(BLOCK_ROWS).enumerate() {
+        let start = block * BLOCK_ROWS;
+        let sums = &mut sums[..margins.len()];
+        sums.fill(0);
+        let own = |column: &'_ Vec<u8>| start..(start + BLOCK_ROWS).min(column.len());
+        let columns: Vec<&[u8]> = columns.iter().map(|column| &column[own(column)]).collect();
+        tree.add(&columns, sums);
+        for (margin, sum) in margins.iter_mut().zip(sums) {
+            *margin += *sum as f32 / UNIT;
+        }
+    }
+}
 
+/// First and second derivatives as one whole number, the first in its upper half: one addition sums both,
+/// and exactly, in whatever order.
+#[derive(Debug, Clone, Copy)]
+struct Scale(f64);
+
+impl Scale {
+    /// For rows whose weights add up to `weights`: no derivative is larger than the weight, so sums of
+    /// them stay within their halves.
+    fn of(weights: f64) -> Self {
+        Self((f64::from(1_u32 << 30) / weights.max(1.0)).log2().floor().exp2())
+    }
+
+    fn packed(self, first: f64, second: f64) -> i64 {
+        let fixed = |value: f64| (value * self.0).round() as i64;
+        (fixed(first) << 32) + fixed(second)
+    }
+
+    fn first_and_second(self, packed: i64) -> [f64; 2] {
+        [(packed >> 32) as f64 / self.0, f64::from(packed as u32) / self.0]
+    }
+}
+
+/// Sums of a feature have a place for each byte, so that none is out of bounds, and a few more, so that
+/// those of many features do not fall on each other in the first cache.
+type Sums = [i64; 264];
+
+#[derive(Default)]
 struct Work {
+    /// The rows that this tree sees.
     sampled: Vec<u32>,
-    gradients: Vec<Sums>,
+    /// Their bins of the features that it may ask for, row by row.
+    bins: Vec<u8>,
+    /// Their derivatives.
+    gradients: Vec<i64>,
     leaf_of: Vec<u8>,
+    /// By leaf and feature.
     sums: Vec<Sums>,
 }
 
-impl Work {
-    fn new(rows: &Rows<'_>, growth: &Growth) -> Self {
-        let most: usize = rows.bin_counts.iter().sum();
-        let count = rows.seeds.len();
-        Self {
-            sampled: Vec::with_capacity(count),
-            gradients: Vec::with_capacity(count),
-            leaf_of: Vec::with_capacity(count),
-            sums: vec![[0.0; 2]; most << growth.depth.saturating_sub(1)],
-        }
-    }
+/// The features that a tree may ask for, and how many bins each has.
+type Features = Vec<(usize, usize)>;
 
+impl Work {
     fn tree(
         &mut self,
         rows: &Rows<'_>,
@@ -104,50 +141,71 @@ impl Work {
         margins: &[f32],
         dice: &mut Dice,
     ) -> Oblivious {
-        self.sample(rows, growth, margins, dice);
+        let scale = self.sample(rows, growth, margins, dice);
         let share = rows.width() as f64 * growth.feature_share;
         let mut features = dice.sample(rows.width(), (share.ceil() as usize).max(1));
         features.sort_unstable();
-        let places = Places::new(rows, &features);
+        let features: Features = features.into_iter().map(|f| (f, rows.bin_counts[f])).collect();
+        self.bins.clear();
+        for &row in &self.sampled {
+            let own = rows.row(row as usize);
+            self.bins.extend(features.iter().map(|(feature, _)| own[*feature]));
+        }
+        self.sums.resize(features.len() << growth.depth.saturating_sub(1), [0; 264]);
         let mut tree = Oblivious::default();
         for level in 0..growth.depth {
-            self.gather(rows, &places, level);
-            let Some((feature, last)) = self.best(rows, &places, 1 << level, growth.l2) else {
+            self.gather(&features, level);
+            let Some((place, last)) = self.best(&features, 1 << level, growth.l2, scale) else {
                 break;
             };
-            for (leaf, &row) in self.leaf_of.iter_mut().zip(&self.sampled) {
-                *leaf |= u8::from(rows.row(row as usize)[feature] > last) << level;
+            let bins = self.bins.iter().skip(place).step_by(features.len());
+            for (leaf, bin) in self.leaf_of.iter_mut().zip(bins) {
+                *leaf |= u8::from(*bin > last) << level;
             }
-            tree.levels.push((feature as u16, last));
+            tree.levels.push((features[place].0 as u16, last));
         }
-        tree.leaves = self.leaves(1 << tree.levels.len(), growth);
+        tree.leaves = self.leaves(1 << tree.levels.len(), growth, scale);
         tree
     }
 
-    fn sample(&mut self, rows: &Rows<'_>, growth: &Growth, margins: &[f32], dice: &mut Dice) {
+    /// Draws the rows that the tree sees, and their derivatives.
+    fn sample(
+        &mut self,
+        rows: &Rows<'_>,
+        growth: &Growth,
+        margins: &[f32],
+        dice: &mut Dice,
+    ) -> Scale {
         self.sampled.clear();
         self.gradients.clear();
-        let other_weight = (growth.seed_share / growth.other_share) as f32;
-        for (row, &margin) in margins.iter().enumerate() {
-            let seed = rows.seeds[row];
+        let other_weight = growth.seed_share / growth.other_share;
+        let weight = |seed: bool| if seed { 1.0 } else { other_weight };
+        let mut weights = 0.0;
+        for (row, &seed) in rows.seeds.iter().enumerate() {
             let share = if seed { growth.seed_share } else { growth.other_share };
             if share < 1.0 && super::random::unit(dice.next()) >= share {
                 continue;
             }
-            let weight = if seed { 1.0 } else { other_weight };
-            let chance = sigmoid(margin);
-            let target = f32::from(u8::from(seed));
+            weights += weight(seed);
             self.sampled.push(row as u32);
-            self.gradients.push([weight * (chance - target), weight * chance * (1.0 - chance)]);
         }
+        let scale = Scale::of(weights);
+        let derivatives = |row: &u32| {
+            let row = *row as usize;
+            let (weight, chance) = (weight(rows.seeds[row]), f64::from(sigmoid(margins[row])));
+            let target = f64::from(u8::from(rows.seeds[row]));
+            scale.packed(weight * (chance - target), weight * chance * (1.0 - chance))
+        };
+        self.gradients.extend(self.sampled.iter().map(derivatives));
         self.leaf_of.clear();
         self.leaf_of.resize(self.sampled.len(), 0);
+        scale
     }
 
     /// Sums derivatives by leaf, feature and bin, for the leaves that `level` questions make. Below the
     /// root only the smaller child of each leaf is counted: the other one is what is left of the leaf.
-    fn gather(&mut self, rows: &Rows<'_>, places: &Places, level: usize) {
-        let stride = places.stride;
+    fn gather(&mut self, features: &Features, level: usize) {
+        let width = features.len();
         let half = if level == 0 { 0 } else { 1 << (level - 1) };
         let mut sizes = [0_u32; 1 << DEPTH_MAX];
         for &leaf in &self.leaf_of {
@@ -155,10 +213,12 @@ impl Work {
         }
         let high_is_smaller = |low: usize| sizes[low + half] < sizes[low];
         // What is counted lies in the upper half for now, whichever child it is.
-        self.sums[stride * half..stride * (1 << level)].fill([0.0; 2]);
-        for ((&row, &[first, second]), &leaf) in
-            self.sampled.iter().zip(&self.gradients).zip(&self.leaf_of)
-        {
+        let fresh = self.sums[width * half..width * (1 << level)].iter_mut();
+        for (sums, (_, bins)) in fresh.zip(features.iter().cycle()) {
+            sums[..*bins].fill(0);
+        }
+        let sampled = self.bins.chunks_exact(width).zip(&self.gradients).zip(&self.leaf_of);
+        for ((bins, &gradient), &leaf) in sampled {
             let (leaf, mut slot) = (usize::from(leaf), 0);
             if level > 0 {
                 let low = leaf % half;
@@ -167,91 +227,69 @@ impl Work {
                 }
                 slot = low + half;
             }
-            let bins = rows.row(row as usize);
-            let sums = &mut self.sums[slot * stride..][..stride];
-            for &(feature, offset) in &places.features {
-                let sum = &mut sums[offset + usize::from(bins[feature])];
-                sum[0] += first;
-                sum[1] += second;
+            for (sums, &bin) in self.sums[slot * width..][..width].iter_mut().zip(bins) {
+                sums[usize::from(bin)] += gradient;
             }
         }
-        let (parents, children) = self.sums.split_at_mut(stride * half);
-        let pairs = parents.chunks_exact_mut(stride).zip(children.chunks_exact_mut(stride));
-        for (low, (parent, child)) in pairs.enumerate() {
-            let high_was_counted = high_is_smaller(low);
-            for (parent, child) in parent.iter_mut().zip(child) {
-                let rest = [parent[0] - child[0], parent[1] - child[1]];
+        let (parents, children) = self.sums.split_at_mut(width * half);
+        let pairs = parents.iter_mut().zip(children).enumerate();
+        for (at, (parent, child)) in pairs {
+            let high_was_counted = high_is_smaller(at / width);
+            let bins = features[at % width].1;
+            for (parent, child) in parent[..bins].iter_mut().zip(&mut child[..bins]) {
+                let rest = *parent - *child;
                 (*parent, *child) = if high_was_counted { (rest, *child) } else { (*child, rest) };
             }
         }
     }
 
-    /// The question that lowers the loss most, over all leaves together.
+    /// The question that lowers the loss most, over all leaves together: the place of its feature, and the
+    /// last bin to go left.
     fn best(
         &self,
-        rows: &Rows<'_>,
-        places: &Places,
+        features: &Features,
         leaves: usize,
         l2: f64,
+        scale: Scale,
     ) -> Option<(usize, u8)> {
         let score = |first: f64, second: f64| first * first / (second + l2);
         let mut best = (GAIN_MIN, None);
         let mut gains = Vec::new();
-        for &(feature, offset) in &places.features {
-            let bins = rows.bin_counts[feature];
+        for (place, &(_, bins)) in features.iter().enumerate() {
             gains.clear();
             gains.resize(bins - 1, 0.0);
             for leaf in 0..leaves {
-                let sums = &self.sums[leaf * places.stride + offset..][..bins];
-                let total = sums
-                    .iter()
-                    .fold([0.0_f64; 2], |t, s| [t[0] + f64::from(s[0]), t[1] + f64::from(s[1])]);
+                let sums = &self.sums[leaf * features.len() + place][..bins];
+                let all: i64 = sums.iter().sum();
+                let total = scale.first_and_second(all);
                 let whole = score(total[0], total[1]);
-                let mut left = [0.0_f64; 2];
+                let mut left = 0;
                 for (gain, sum) in gains.iter_mut().zip(sums) {
-                    left = [left[0] + f64::from(sum[0]), left[1] + f64::from(sum[1])];
-                    *gain += score(left[0], left[1])
-                        + score(total[0] - left[0], total[1] - left[1])
-                        - whole;
+                    left += sum;
+                    let [first, second] = scale.first_and_second(left);
+                    *gain +=
+                        score(first, second) + score(total[0] - first, total[1] - second) - whole;
                 }
             }
             for (last, &gain) in gains.iter().enumerate() {
                 if gain > best.0 {
-                    best = (gain, Some((feature, last as u8)));
+                    best = (gain, Some((place, last as u8)));
                 }
             }
         }
         best.1
     }
 
-    fn leaves(&self, leaves: usize, growth: &Growth) -> Vec<i32> {
-        let mut sums = vec![[0.0_f64; 2]; leaves];
-        for (&leaf, &[first, second]) in self.leaf_of.iter().zip(&self.gradients) {
-            let sum = &mut sums[usize::from(leaf)];
-            sum[0] += f64::from(first);
-            sum[1] += f64::from(second);
+    fn leaves(&self, leaves: usize, growth: &Growth, scale: Scale) -> Vec<i32> {
+        let mut sums = vec![0; leaves];
+        for (&leaf, gradient) in self.leaf_of.iter().zip(&self.gradients) {
+            sums[usize::from(leaf)] += gradient;
         }
-        let value = |[first, second]: [f64; 2]| -growth.rate * first / (second + growth.l2);
-        sums.into_iter().map(|sum| fixed(value(sum))).collect()
-    }
-}
-
-/// Where the sums of a leaf lie.
-struct Places {
-    /// The features that are summed, and where the bins of each begin.
-    features: Vec<(usize, usize)>,
-    /// Bins of all of them.
-    stride: usize,
-}
-
-impl Places {
-    fn new(rows: &Rows<'_>, features: &[usize]) -> Self {
-        let mut stride = 0;
-        let place = |&feature: &usize| {
-            stride += rows.bin_counts[feature];
-            (feature, stride - rows.bin_counts[feature])
+        let value = |packed: i64| {
+            let [first, second] = scale.first_and_second(packed);
+            fixed(-growth.rate * first / (second + growth.l2))
         };
-        Self { features: features.iter().map(place).collect(), stride }
+        sums.into_iter().map(value).collect()
     }
 }
 
@@ -291,6 +329,24 @@ mod tests {
         assert!(auc(&scores, &seeds) > 0.7, "{}", auc(&scores, &seeds));
         assert_eq!(grow(&rows, &GROWTH, 1), trees);
         assert_ne!(grow(&rows, &GROWTH, 2), trees);
+    }
+
+    #[test]
+    fn sums_of_both_derivatives_come_apart_again() {
+        let mut dice = Dice::new(3);
+        let scale = Scale::of(20_000.0);
+        let (mut packed, mut plain) = (0, [0.0, 0.0]);
+        for _ in 0..10_000 {
+            let (first, second) = (dice.normal().clamp(-2.0, 2.0), dice.normal().abs().min(0.5));
+            packed += scale.packed(first, second);
+            plain = [plain[0] + first, plain[1] + second];
+        }
+        let [first, second] = scale.first_and_second(packed);
+        assert!((first - plain[0]).abs() < 0.1 && (second - plain[1]).abs() < 0.1);
+        // The largest sums there can be, of either sign.
+        for weight in [-20_000.0, 20_000.0] {
+            assert_eq!(scale.first_and_second(scale.packed(weight, 5_000.0)), [weight, 5_000.0]);
+        }
     }
 
     #[test]

@@ -3,11 +3,20 @@
 //! An [`Encoder`] is learnt from a [`Frame`] and kept in the model, so that the same profile is
 //! encoded the same way later and elsewhere. Trees read the bins; the additive model reads the
 //! standardised numbers and looks the bins up.
+//!
+//! A column is learnt as its chunks pass by ([`Study`]) and encoded a chunk at a time ([`encode_values`]).
+//! [`Encoder::learn`] and [`Encoder::encode`] do the same to a whole frame.
+
+use std::sync::Arc;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::frame::{Column, Frame, Values};
+
+/// What changes when the same values are encoded in another way: encoded features that are kept are then
+/// made anew.
+pub(crate) const ENCODING: u32 = 1;
 
 /// Bins of a number, besides the one for missing values: histograms of 64 bins fit the first cache. What
 /// finer bins would add in AUC was not measured by itself.
@@ -71,15 +80,79 @@ pub(crate) struct Useless {
     pub(crate) why: &'static str,
 }
 
-/// Encoded rows.
-#[derive(Debug, Clone, Default)]
+/// Rows from one that quantiles are taken from to the next, among `rows`.
+pub(crate) fn stride(rows: usize) -> usize {
+    rows.div_ceil(QUANTILE_ROWS).max(1)
+}
+
+/// Encoded rows. Columns are shared, so that a choice of them costs nothing.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Encoded {
     /// The number of rows.
     pub(crate) rows: usize,
     /// A bin a row, for each feature.
-    pub(crate) bins: Vec<Vec<u8>>,
+    pub(crate) bins: Vec<Arc<Vec<u8>>>,
     /// The standardised number a row (0 where missing), empty for words.
-    pub(crate) numbers: Vec<Vec<f32>>,
+    pub(crate) numbers: Vec<Arc<Vec<f32>>>,
+}
+
+/// What is learnt of a column while its chunks pass by.
+#[derive(Debug, Clone)]
+pub(crate) enum Study {
+    /// Every so many rows a number.
+    Numbers {
+        /// Rows from one to the next.
+        stride: usize,
+        /// The numbers.
+        sample: Vec<f32>,
+    },
+    /// How many rows have each code.
+    Words(Vec<u64>),
+}
+
+impl Study {
+    /// Of numbers, in a column of `rows` rows.
+    pub(crate) fn numbers(rows: usize) -> Self {
+        Self::Numbers { stride: stride(rows), sample: Vec::new() }
+    }
+
+    /// Sees the values of the rows from `start`.
+    pub(crate) fn see(&mut self, start: usize, values: &Values) {
+        match (self, values) {
+            (Self::Numbers { stride, sample }, Values::Numbers(values)) => {
+                let skip = start.next_multiple_of(*stride) - start;
+                sample.extend(values.iter().skip(skip).step_by(*stride));
+            }
+            (Self::Words(counts), Values::Words { codes, .. }) => {
+                for &code in codes {
+                    let code = code as usize;
+                    if code >= counts.len() {
+                        counts.resize(code + 1, 0);
+                    }
+                    counts[code] += 1;
+                }
+            }
+            (Self::Numbers { .. }, Values::Words { .. }) | (Self::Words(_), Values::Numbers(_)) => {
+            }
+        }
+    }
+
+    /// The feature that all values make; where they carry nothing, why.
+    pub(crate) fn learn(
+        self,
+        name: &str,
+        labels: &[String],
+        rows: usize,
+    ) -> Result<Feature, &'static str> {
+        let kind = match self {
+            Self::Numbers { sample, .. } => learn_numbers(sample)?,
+            Self::Words(mut counts) => {
+                counts.resize(labels.len() + 1, 0);
+                learn_words(&counts, labels, rows)?
+            }
+        };
+        Ok(Feature { name: name.to_owned(), kind })
+    }
 }
 
 /// Signed logarithm: counts and amounts spread over orders of magnitude, and differences within one
@@ -94,6 +167,16 @@ impl Feature {
         match &self.kind {
             Kind::Number { edges, .. } => edges.len() + 2,
             Kind::Word { labels } => labels.len() + 2,
+        }
+    }
+
+    /// The bin of a word; 0 where the feature holds numbers.
+    pub(crate) fn word_bin(&self, word: &str) -> u8 {
+        match &self.kind {
+            Kind::Word { labels } => {
+                labels.iter().position(|l| l == word).map_or(labels.len() + 1, |at| at + 1) as u8
+            }
+            Kind::Number { .. } => 0,
         }
     }
 
@@ -125,18 +208,49 @@ impl Encoder {
     /// Encodes `columns`, which must be those that were learnt, in their order. The columns are taken
     /// so that raw and encoded values never lie in memory together for more than a column a thread.
     pub(crate) fn encode(&self, rows: usize, columns: Vec<Column>) -> Encoded {
-        let pairs: Vec<(Vec<u8>, Vec<f32>)> = self
-            .features
-            .par_iter()
-            .zip(columns)
-            .map(|(feature, column)| encode_column(feature, column))
-            .collect();
-        let (bins, numbers) = pairs.into_iter().unzip();
-        Encoded { rows, bins, numbers }
+        let encode = |(feature, column): (&Feature, Column)| {
+            let words = column.values.labels().iter().map(|word| feature.word_bin(word));
+            let words: Vec<u8> = std::iter::once(0).chain(words).collect();
+            encode_values(feature, column.values, &words)
+        };
+        let columns = self.features.par_iter().zip(columns).map(encode).collect();
+        Encoded::of(rows, columns)
     }
 }
 
+/// A column, encoded.
+pub(crate) type EncodedColumn = (Vec<u8>, Vec<f32>);
+
 impl Encoded {
+    /// Of `columns`, each of `rows` rows.
+    pub(crate) fn of(rows: usize, columns: Vec<EncodedColumn>) -> Self {
+        let shared = columns.into_iter().map(|(bins, numbers)| (Arc::new(bins), Arc::new(numbers)));
+        let (bins, numbers) = shared.unzip();
+        Self { rows, bins, numbers }
+    }
+
+    /// The rows at `places`, in their order.
+    pub(crate) fn at(&self, places: &[u32]) -> Self {
+        let column = |(bins, numbers): (&Arc<Vec<u8>>, &Arc<Vec<f32>>)| {
+            let own = |place: &u32| numbers.get(*place as usize).copied();
+            let bins = places.iter().map(|&place| bins[place as usize]).collect();
+            (bins, places.iter().filter_map(own).collect())
+        };
+        let columns = self.bins.par_iter().zip(&self.numbers).map(column).collect();
+        Self::of(places.len(), columns)
+    }
+
+    /// The rows of `parts`, one part after the other.
+    pub(crate) fn joined(parts: &[Self]) -> Self {
+        let width = parts.first().map_or(0, |part| part.bins.len());
+        let column = |at: usize| {
+            let bins = parts.iter().flat_map(|part| part.bins[at].iter().copied()).collect();
+            (bins, parts.iter().flat_map(|part| part.numbers[at].iter().copied()).collect())
+        };
+        let columns = (0..width).into_par_iter().map(column).collect();
+        Self::of(parts.iter().map(|part| part.rows).sum(), columns)
+    }
+
     /// The bins of `rows` of all features, row by row.
     pub(crate) fn rows_of(&self, rows: &[u32]) -> Vec<u8> {
         let width = self.bins.len();
@@ -151,18 +265,18 @@ impl Encoded {
 }
 
 fn learn_column(column: &Column, rows: usize) -> Result<Feature, &'static str> {
-    let kind = match &column.values {
-        Values::Numbers(values) => learn_numbers(values)?,
-        Values::Words { codes, labels } => learn_words(codes, labels, rows)?,
+    let mut study = match &column.values {
+        Values::Numbers(_) => Study::numbers(rows),
+        Values::Words { .. } => Study::Words(Vec::new()),
     };
-    Ok(Feature { name: column.name.clone(), kind })
+    study.see(0, &column.values);
+    study.learn(&column.name, column.values.labels(), rows)
 }
 
-fn learn_numbers(values: &[f32]) -> Result<Kind, &'static str> {
-    let stride = values.len().div_ceil(QUANTILE_ROWS).max(1);
-    let mut sample: Vec<f32> =
-        values.iter().step_by(stride).copied().filter(|v| v.is_finite()).collect();
-    let missing = values.iter().step_by(stride).count() - sample.len();
+fn learn_numbers(mut sample: Vec<f32>) -> Result<Kind, &'static str> {
+    let seen = sample.len();
+    sample.retain(|value| value.is_finite());
+    let missing = seen - sample.len();
     if sample.is_empty() {
         return Err("it is always missing");
     }
@@ -259,11 +373,7 @@ pub(crate) fn normal_quantile(share: f64) -> f64 {
     }
 }
 
-fn learn_words(codes: &[u32], labels: &[String], rows: usize) -> Result<Kind, &'static str> {
-    let mut counts = vec![0_u64; labels.len() + 1];
-    for &code in codes {
-        counts[code as usize] += 1;
-    }
+fn learn_words(counts: &[u64], labels: &[String], rows: usize) -> Result<Kind, &'static str> {
     let missing = counts[0];
     let mut used: Vec<usize> = (1..counts.len()).filter(|&code| counts[code] > 0).collect();
     if used.is_empty() {
@@ -282,8 +392,9 @@ fn learn_words(codes: &[u32], labels: &[String], rows: usize) -> Result<Kind, &'
     Ok(Kind::Word { labels: used.into_iter().map(|code| labels[code - 1].clone()).collect() })
 }
 
-fn encode_column(feature: &Feature, column: Column) -> (Vec<u8>, Vec<f32>) {
-    match (&feature.kind, column.values) {
+/// Encodes a column, or a chunk of it; `words` holds the bin of each code.
+pub(crate) fn encode_values(feature: &Feature, values: Values, words: &[u8]) -> EncodedColumn {
+    match (&feature.kind, values) {
         (Kind::Number { edges, mean, scale, .. }, Values::Numbers(mut values)) => {
             let bins = if edges.len() < NUMBER_BINS {
                 let ladder = Ladder::new(edges);
@@ -301,10 +412,8 @@ fn encode_column(feature: &Feature, column: Column) -> (Vec<u8>, Vec<f32>) {
             }
             (bins, values)
         }
-        (Kind::Word { labels }, Values::Words { codes, labels: words }) => {
-            let bin_of: Vec<u8> =
-                std::iter::once(0).chain(words.iter().map(|w| word_bin(labels, w))).collect();
-            (codes.iter().map(|&code| bin_of[code as usize]).collect(), Vec::new())
+        (Kind::Word { .. }, Values::Words { codes, .. }) => {
+            (codes.iter().map(|&code| words[code as usize]).collect(), Vec::new())
         }
         // A column whose type changed since the model was made knows nothing about anybody.
         (Kind::Number { .. }, Values::Words { codes, .. }) => {
@@ -341,10 +450,6 @@ pub(crate) fn number_bin(edges: &[f32], value: f32) -> u8 {
     if value.is_finite() { 1 + edges.partition_point(|e| *e <= value) as u8 } else { 0 }
 }
 
-fn word_bin(labels: &[String], word: &str) -> u8 {
-    labels.iter().position(|l| l == word).map_or(labels.len() + 1, |at| at + 1) as u8
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -367,16 +472,14 @@ mod tests {
     #[test]
     fn words_are_ordered_by_frequency_and_strangers_share_a_bin() {
         let labels = vec!["a".to_owned(), "b".to_owned(), "c".to_owned()];
-        let codes = vec![0, 2, 2, 1, 3, 3, 3];
-        let kind = learn_words(&codes, &labels, 7).expect("words");
+        let kind = learn_words(&[1, 1, 2, 3], &labels, 7).expect("words");
         assert_eq!(kind, Kind::Word { labels: vec!["c".into(), "b".into(), "a".into()] });
         let feature = Feature { name: "w".into(), kind };
         let strangers = vec!["zzz".to_owned(), "b".to_owned()];
-        let column = Column {
-            name: "w".into(),
-            values: Values::Words { codes: vec![1, 2, 0], labels: strangers },
-        };
-        assert_eq!(encode_column(&feature, column).0, [4, 2, 0]);
+        let values = Values::Words { codes: vec![1, 2, 0], labels: strangers };
+        let column = Column { name: "w".into(), values };
+        let encoder = Encoder { features: vec![feature] };
+        assert_eq!(*encoder.encode(3, vec![column]).bins[0], [4, 2, 0]);
     }
 
     #[test]
@@ -387,6 +490,36 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn chunks_are_learnt_and_encoded_as_the_whole_is(
+            values in proptest::collection::vec(-20_i32..20, 1..300),
+            cut in 0..300_usize,
+            stride in 1..7_usize,
+        ) {
+            let cut = cut.min(values.len());
+            let values: Vec<f32> = values.into_iter().map(|v| v as f32 / 3.0).collect();
+            let mut whole = Study::Numbers { stride, sample: Vec::new() };
+            whole.see(0, &Values::Numbers(values.clone()));
+            let mut parts = Study::Numbers { stride, sample: Vec::new() };
+            parts.see(0, &Values::Numbers(values[..cut].to_vec()));
+            parts.see(cut, &Values::Numbers(values[cut..].to_vec()));
+            let plain: Vec<f32> = values.iter().step_by(stride).copied().collect();
+            for study in [&whole, &parts] {
+                let Study::Numbers { sample, .. } = study else { panic!("numbers") };
+                prop_assert_eq!(sample, &plain);
+            }
+            let Ok(feature) = parts.learn("x", &[], values.len()) else { return Ok(()) };
+            let part = |values: &[f32]| {
+                encode_values(&feature, Values::Numbers(values.to_vec()), &[])
+            };
+            let ends = [part(&values[..cut]), part(&values[cut..])];
+            let ends = ends.map(|end| Encoded::of(end.0.len(), vec![end]));
+            let all = Encoded::of(values.len(), vec![part(&values)]);
+            prop_assert_eq!(Encoded::joined(&ends), all.clone());
+            let places: Vec<u32> = (0..values.len() as u32).rev().collect();
+            prop_assert_eq!(all.at(&places).at(&places), all);
+        }
+
         #[test]
         fn bins_keep_the_order_of_values(mut values in proptest::collection::vec(-50_i32..50, 2..400)) {
             values.push(-100);

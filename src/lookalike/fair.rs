@@ -5,12 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use super::encode::Encoder;
-use super::frame::{Column, Frame};
-use super::layout::Layout;
+use super::encode::Feature;
 use super::reasons::{BUCKET_MIN, bucket_of};
 use super::recipe::Role;
 use super::report::{Fairness, GroupRate};
+use super::survey::Count;
 use super::top::top;
 
 /// The ratio of selection rates from which a selection counts as even (the four-fifths rule of the
@@ -25,30 +24,27 @@ pub(crate) struct Groups {
 }
 
 impl Groups {
-    /// The groups of `column`, or nothing where it holds one value only.
-    pub(crate) fn new(column: Column, rows: usize) -> Option<Self> {
-        let name = column.name.clone();
-        let frame = Frame { rows, columns: vec![column] };
-        let (encoder, ..) = Encoder::learn(&frame);
-        let feature = encoder.features.first()?.clone();
-        let encoded = encoder.encode(rows, frame.columns);
-        let mut counts = vec![[0_u64; 3]; feature.bins()];
-        for &bin in &encoded.bins[0] {
-            counts[usize::from(bin)][2] += 1;
+    /// The groups of the column `feature`, of which each row has one of `bins`.
+    pub(crate) fn new(feature: &Feature, bins: Vec<u8>) -> Self {
+        let mut counts = vec![Count::default(); feature.bins()];
+        for &bin in &bins {
+            counts[usize::from(bin)].others += 1;
         }
         let mut names: Vec<String> = Vec::new();
-        let group_of: Vec<u8> = (0..feature.bins())
-            .map(|bin| {
-                let group = bucket_of(&feature, bin as u8, &counts);
-                let known = names.iter().position(|name| *name == group);
-                known.unwrap_or_else(|| {
-                    names.push(group);
-                    names.len() - 1
-                }) as u8
-            })
-            .collect();
-        let of = encoded.bins[0].iter().map(|&bin| group_of[usize::from(bin)]).collect();
-        Some(Self { column: name, names, of })
+        let mut group_of = |bin: usize| {
+            let group = bucket_of(feature, bin as u8, &counts);
+            let known = names.iter().position(|name| *name == group);
+            known.unwrap_or_else(|| {
+                names.push(group);
+                names.len() - 1
+            }) as u8
+        };
+        let group_of: Vec<u8> = (0..feature.bins()).map(&mut group_of).collect();
+        let mut of = bins;
+        for bin in &mut of {
+            *bin = group_of[usize::from(*bin)];
+        }
+        Self { column: feature.name.clone(), names, of }
     }
 
     /// The column.
@@ -118,7 +114,8 @@ fn even_out(quotas: &mut [u64], candidates: &[u64]) {
 pub(crate) struct Selection<'a> {
     pub(crate) scores: &'a [f32],
     pub(crate) roles: &'a [Role],
-    pub(crate) layout: &'a Layout,
+    /// The profile of each row.
+    pub(crate) ids: &'a [u32],
     pub(crate) size: u64,
 }
 
@@ -130,7 +127,7 @@ impl Selection<'_> {
     }
 
     fn tie(&self, row: usize) -> u64 {
-        super::random::draw(TIE_STREAM, self.layout.ids[row])
+        super::random::draw(TIE_STREAM, self.ids[row])
     }
 
     /// The best rows of each group, as many as are its due.
@@ -216,12 +213,14 @@ const TIE_STREAM: u64 = 0x0074_6965_0000_0000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lookalike::frame::Values;
+    use crate::lookalike::encode::Encoder;
+    use crate::lookalike::frame::{Column, Frame, Values};
+    use crate::lookalike::layout::Layout;
 
     #[test]
     fn re_ranking_reaches_four_fifths_and_keeps_the_size() {
         let ids: Vec<u32> = (0..4_000).collect();
-        let layout = Layout::new(&ids, 5);
+        let layout = Layout::new(&ids);
         let female = |row: usize| layout.ids[row].is_multiple_of(2);
         let roles: Vec<Role> = (0..4_000)
             .map(|row| if layout.ids[row] < 200 { Role::Seed } else { Role::Candidate })
@@ -233,8 +232,11 @@ mod tests {
         let codes = (0..4_000).map(|row| if female(row) { 1 } else { 2 }).collect();
         let labels = vec!["F".to_owned(), "M".to_owned()];
         let column = Column { name: "gender".into(), values: Values::Words { codes, labels } };
-        let groups = Groups::new(column, 4_000).expect("two groups");
-        let selection = Selection { scores: &scores, roles: &roles, layout: &layout, size: 400 };
+        let frame = Frame { rows: 4_000, columns: vec![column] };
+        let (encoder, ..) = Encoder::learn(&frame);
+        let bins = encoder.encode(4_000, frame.columns).bins[0].to_vec();
+        let groups = Groups::new(&encoder.features[0], bins);
+        let selection = Selection { scores: &scores, roles: &roles, ids: &layout.ids, size: 400 };
         let plain = selection.fairness(&groups, &selection.best(), false);
         assert!(!plain.four_fifths && plain.lowest_ratio < 0.5, "{plain:?}");
         let rows = selection.best_by_group(&groups);

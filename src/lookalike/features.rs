@@ -1,34 +1,29 @@
-//! Feature queries run into columns: one row a profile, or one row a profile and item.
+//! A feature query run into columns, a chunk of profiles at a time: one row a profile.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type, Schema};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::model::AsOf;
 use crate::model::tables::PROFILE_ID;
 use crate::query::{Plan, Session};
 
-use super::frame::{Column, Frame, Values};
-use super::layout::Layout;
-use super::sparse::Counts;
+use super::encode::Study;
+use super::frame::Values;
+use super::layout::{CHUNK_IDS, Layout};
+use super::raw::Raw;
 
 /// Distinct words that a column may have; more are no category.
 const WORDS_MAX: usize = 1 << 20;
 
-/// Distinct items that a query of items may return.
-const ITEMS_MAX: usize = 1 << 22;
-
 /// Microseconds in a day.
 const DAY_MICROS: f64 = 86_400e6;
-
-/// Ids that features are read for at a time: a multiple of every shard, so that no file is opened for
-/// two parts.
-const PART_IDS: u32 = 1 << 18;
 
 /// A share of moments after `as_of` from which a column counts as newer than it.
 const NEWER_SHARE: f64 = 0.01;
@@ -47,7 +42,7 @@ pub(crate) struct FeatureQuery {
 }
 
 /// A column that is not used, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftOut {
     /// The column.
     pub column: String,
@@ -55,81 +50,53 @@ pub struct LeftOut {
     pub why: String,
 }
 
-/// What feature queries returned.
-#[derive(Debug, Default)]
-pub(crate) struct Features {
-    /// The columns.
-    pub(crate) frame: Frame,
-    /// The query that each column of the frame is from.
-    pub(crate) from: Vec<String>,
-    /// The items.
-    pub(crate) counts: Option<Counts>,
+/// What a query of columns returned: not encoded yet, chunk by chunk.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    /// The columns, and what their chunks told so far.
+    pub(crate) columns: Vec<Drafted>,
     /// Columns that cannot be used.
     pub(crate) left_out: Vec<LeftOut>,
     /// What the user should know.
     pub(crate) notes: Vec<String>,
+    /// The values.
+    pub(crate) raw: Raw,
 }
 
-impl Features {
-    /// Runs `queries` for the profiles of `layout`.
+/// A column that can be encoded.
+#[derive(Debug)]
+pub(crate) struct Drafted {
+    pub(crate) name: String,
+    pub(crate) labels: Vec<String>,
+    pub(crate) study: Study,
+    /// Its place in a chunk of raw values.
+    pub(crate) at: usize,
+}
+
+impl Draft {
+    /// Runs `query` for the profiles of `layout`; values that are too many for memory go to `raw`.
     ///
     /// # Errors
-    /// Where a query fails, returns no `profile_id`, two rows for a profile, or a column twice.
+    /// Where the query fails, returns no `profile_id`, two rows for a profile, or a column twice.
     pub(crate) async fn load(
-        session: &Session,
-        queries: &[FeatureQuery],
-        layout: &Layout,
-        as_of: AsOf,
-    ) -> Result<Self> {
-        let mut features =
-            Self { frame: Frame { rows: layout.len(), columns: Vec::new() }, ..Self::default() };
-        let mut items = Items::default();
-        for query in queries {
-            if query.items {
-                items.read(session, query, layout).await?;
-            } else {
-                features.read(session, query, layout, as_of).await?;
-            }
-        }
-        features.counts = items.finish(layout.len());
-        Ok(features)
-    }
-
-    async fn read(
-        &mut self,
         session: &Session,
         query: &FeatureQuery,
         layout: &Layout,
-        as_of: AsOf,
-    ) -> Result<()> {
+        mut raw: Raw,
+    ) -> Result<Self> {
         let plan = session.plan(&query.sql, query.file.as_deref()).await?;
-        let here = |error: Error| placed(error, query);
-        let schema = plan.schema();
-        let id = id_column(&schema).map_err(here)?;
-        let mut builders = Vec::new();
-        for (at, field) in schema.fields().iter().enumerate().filter(|(at, _)| *at != id) {
-            if self.frame.columns.iter().any(|c| &c.name == field.name())
-                || builders.iter().any(|(_, b): &(usize, Builder)| &b.name == field.name())
-            {
-                let message = format!("two features are called \"{}\"", field.name());
-                return Err(
-                    here(Error::input(message)).with_hint("rename one: ... AS another_name")
-                );
-            }
-            match Builder::new(field.name(), field.data_type(), layout.len()) {
-                Some(builder) => builders.push((at, builder)),
-                None => self.left_out.push(LeftOut {
-                    column: field.name().clone(),
-                    why: format!(
-                        "its type {} is neither a number, a date nor text",
-                        field.data_type()
-                    ),
-                }),
-            }
-        }
+        let id = id_column(&plan.schema()).map_err(|error| placed(error, query))?;
+        let mut left_out = Vec::new();
+        let mut builders = builders(query, &plan, id, layout, &mut left_out)?;
+        raw.expect(layout, &builders.iter().map(|(_, b)| b.is_word()).collect::<Vec<bool>>());
         let mut seen = vec![0_u64; layout.len().div_ceil(64)];
         let mut strangers = 0;
-        for part in parts(&plan, layout)? {
+        for (part, chunks) in parts(&plan, layout)? {
+            let first = layout.chunk(chunks.start).start;
+            let rows = layout.chunk(chunks.end - 1).end - first;
+            for (_, builder) in &mut builders {
+                builder.begin(rows);
+            }
             let mut stream = part.stream().await?;
             while let Some(batch) = stream.next().await? {
                 let rows = rows_of(&batch, id, layout, &mut strangers)?;
@@ -141,23 +108,28 @@ impl Features {
                     seen[row / 64] |= bit;
                 }
                 for (at, builder) in &mut builders {
-                    builder.add(batch.column(*at), &rows, as_of)?;
+                    builder.add(batch.column(*at), &rows, first, session.as_of())?;
                 }
             }
+            for chunk in chunks {
+                let rows = layout.chunk(chunk);
+                let mut cut = |(_, builder): &mut (usize, Builder)| builder.cut(&rows, first);
+                let values: Vec<Values> = builders.iter_mut().map(&mut cut).collect();
+                raw.push(chunk, values).await;
+            }
         }
+        let mut draft = Self { columns: Vec::new(), left_out, notes: Vec::new(), raw };
         if strangers > 0 {
-            self.notes.push(format!(
-                "{}: {strangers} rows are nobody's and were passed over",
-                query.name
-            ));
+            let name = &query.name;
+            draft.notes.push(format!("{name}: {strangers} rows are nobody's and were passed over"));
         }
-        for (_, builder) in builders {
-            self.keep(builder, &query.name);
+        for (at, (_, builder)) in builders.into_iter().enumerate() {
+            draft.keep(builder, at);
         }
-        Ok(())
+        Ok(draft)
     }
 
-    fn keep(&mut self, builder: Builder, from: &str) {
+    fn keep(&mut self, builder: Builder, at: usize) {
         if builder.newer as f64 > NEWER_SHARE * builder.valid as f64 {
             self.left_out.push(LeftOut {
                 column: builder.name,
@@ -181,28 +153,68 @@ impl Features {
             });
             return;
         }
-        self.from.push(from.to_owned());
-        self.frame.columns.push(builder.finish());
+        let Builder { name, labels, study, .. } = builder;
+        self.columns.push(Drafted { name, labels, study, at });
     }
 }
 
-/// The query over all profiles, a part of them at a time where that can be: groups and sets of one
-/// part are all that is in memory then.
-fn parts(plan: &Plan, layout: &Layout) -> Result<Vec<Plan>> {
-    let end = layout.end();
-    let starts = (0..end).step_by(PART_IDS as usize);
+/// A builder for each column of the query that can be a feature, with its place in a batch.
+fn builders(
+    query: &FeatureQuery,
+    plan: &Plan,
+    id: usize,
+    layout: &Layout,
+    left_out: &mut Vec<LeftOut>,
+) -> Result<Vec<(usize, Builder)>> {
+    let mut builders: Vec<(usize, Builder)> = Vec::new();
+    for (at, field) in plan.schema().fields().iter().enumerate().filter(|(at, _)| *at != id) {
+        if builders.iter().any(|(_, builder)| &builder.name == field.name()) {
+            return Err(named_twice(query, field.name()));
+        }
+        match Builder::new(field.name(), field.data_type(), layout.len()) {
+            Some(builder) => builders.push((at, builder)),
+            None => left_out.push(LeftOut {
+                column: field.name().clone(),
+                why: format!("its type {} is neither a number, a date nor text", field.data_type()),
+            }),
+        }
+    }
+    Ok(builders)
+}
+
+/// The error of a feature that is there already.
+pub(crate) fn named_twice(query: &FeatureQuery, name: &str) -> Error {
+    placed(Error::input(format!("two features are called \"{name}\"")), query)
+        .with_hint("rename one: ... AS another_name")
+}
+
+/// Whether a query's columns depend on the moment that they are asked at.
+pub(crate) fn depends_on_moment(plan: &Plan) -> bool {
+    let moment = |data_type: &DataType| shape(data_type) == Some(Shape::Moment);
+    plan.uses_now() || plan.schema().fields().iter().any(|field| moment(field.data_type()))
+}
+
+/// The query over all profiles with the chunks that each part fills, a chunk at a time where that can be:
+/// groups and sets of one chunk are all that is in memory then.
+pub(crate) fn parts(plan: &Plan, layout: &Layout) -> Result<Vec<(Plan, Range<usize>)>> {
+    let chunks = layout.chunks();
     // The last part has no end, so that rows of strangers are seen and counted there.
-    let upto =
-        |start: u32| if end - start <= PART_IDS { i32::MAX as u32 } else { start + PART_IDS };
-    let part = |start: u32| plan.within(start..upto(start));
-    if end <= PART_IDS {
-        return Ok(vec![plan.clone()]);
-    }
-    let parts = starts.map(part).collect::<Result<Option<Vec<Plan>>>>()?;
-    Ok(parts.unwrap_or_else(|| vec![plan.clone()]))
+    let upto = |chunk: usize| {
+        if chunk + 1 == chunks { i32::MAX as u32 } else { (chunk as u32 + 1) * CHUNK_IDS }
+    };
+    let part = |chunk: usize| plan.within(chunk as u32 * CHUNK_IDS..upto(chunk));
+    let parts = if chunks > 1 {
+        (0..chunks).map(part).collect::<Result<Option<Vec<Plan>>>>()?
+    } else {
+        None
+    };
+    Ok(match parts {
+        Some(parts) => parts.into_iter().enumerate().map(|(at, part)| (part, at..at + 1)).collect(),
+        None => vec![(plan.clone(), 0..chunks)],
+    })
 }
 
-fn placed(error: Error, query: &FeatureQuery) -> Error {
+pub(crate) fn placed(error: Error, query: &FeatureQuery) -> Error {
     match &query.file {
         Some(file) => error.at(file, None, None),
         None => error.in_context(&query.name),
@@ -215,7 +227,7 @@ fn twice(query: &FeatureQuery, id: u32) -> Error {
         .with_hint("or, for counts of items, begin the file with -- kind: items and return profile_id, item, count")
 }
 
-fn id_column(schema: &Schema) -> Result<usize> {
+pub(crate) fn id_column(schema: &Schema) -> Result<usize> {
     let mut found = (0..schema.fields().len()).filter(|&at| schema.field(at).name() == PROFILE_ID);
     let first = found.next().ok_or_else(|| {
         Error::input("the query has no column profile_id")
@@ -232,12 +244,12 @@ fn id_column(schema: &Schema) -> Result<usize> {
     Ok(first)
 }
 
-fn as_type(column: &ArrayRef, data_type: &DataType) -> Result<ArrayRef> {
+pub(crate) fn as_type(column: &ArrayRef, data_type: &DataType) -> Result<ArrayRef> {
     cast(column, data_type).map_err(|e| Error::data(format!("a feature: {e}")))
 }
 
 /// The row of each profile of a batch; `strangers` counts ids that are nobody's.
-fn rows_of(
+pub(crate) fn rows_of(
     batch: &RecordBatch,
     id: usize,
     layout: &Layout,
@@ -261,6 +273,7 @@ struct Builder {
     codes: Vec<u32>,
     labels: Vec<String>,
     places: HashMap<String, u32>,
+    study: Study,
     valid: u64,
     newer: u64,
     infinite: u64,
@@ -274,31 +287,74 @@ enum Shape {
     Word,
 }
 
+/// What a column of this type is; nothing where it can be no feature.
+fn shape(data_type: &DataType) -> Option<Shape> {
+    match data_type {
+        DataType::Boolean => Some(Shape::Number),
+        t if t.is_numeric() => Some(Shape::Number),
+        DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) => Some(Shape::Moment),
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Some(Shape::Word),
+        DataType::Dictionary(_, value) => shape(value),
+        _ => None,
+    }
+}
+
 impl Builder {
     fn new(name: &str, data_type: &DataType, rows: usize) -> Option<Self> {
-        let shape = match data_type {
-            DataType::Boolean => Shape::Number,
-            t if t.is_numeric() => Shape::Number,
-            DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) => Shape::Moment,
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Shape::Word,
-            DataType::Dictionary(_, value) => return Self::new(name, value, rows),
-            _ => return None,
-        };
+        let shape = shape(data_type)?;
         let is_word = shape == Shape::Word;
         Some(Self {
             name: name.to_owned(),
             shape,
-            numbers: if is_word { Vec::new() } else { vec![f32::NAN; rows] },
-            codes: if is_word { vec![0; rows] } else { Vec::new() },
+            numbers: Vec::new(),
+            codes: Vec::new(),
             labels: Vec::new(),
             places: HashMap::new(),
+            study: if is_word { Study::Words(Vec::new()) } else { Study::numbers(rows) },
             valid: 0,
             newer: 0,
             infinite: 0,
         })
     }
 
-    fn add(&mut self, column: &ArrayRef, rows: &[Option<usize>], as_of: AsOf) -> Result<()> {
+    fn is_word(&self) -> bool {
+        self.shape == Shape::Word
+    }
+
+    /// Begins with fresh rows.
+    fn begin(&mut self, rows: usize) {
+        if self.is_word() {
+            self.codes = vec![0; rows];
+        } else {
+            self.numbers = vec![f32::NAN; rows];
+        }
+    }
+
+    /// The values of `rows`, of which those that were begun with are from `first` on.
+    fn cut(&mut self, rows: &Range<usize>, first: usize) -> Values {
+        let own = rows.start - first..rows.end - first;
+        // What is the whole of it need not be copied.
+        let values = if self.is_word() {
+            let whole = own.len() == self.codes.len();
+            let codes =
+                if whole { std::mem::take(&mut self.codes) } else { self.codes[own].to_vec() };
+            Values::Words { codes, labels: Vec::new() }
+        } else if own.len() == self.numbers.len() {
+            Values::Numbers(std::mem::take(&mut self.numbers))
+        } else {
+            Values::Numbers(self.numbers[own].to_vec())
+        };
+        self.study.see(rows.start, &values);
+        values
+    }
+
+    fn add(
+        &mut self,
+        column: &ArrayRef,
+        rows: &[Option<usize>],
+        first: usize,
+        as_of: AsOf,
+    ) -> Result<()> {
         match self.shape {
             Shape::Number => {
                 let column = as_type(column, &DataType::Float32)?;
@@ -307,7 +363,7 @@ impl Builder {
                     if let Some(row) = row.filter(|_| column.is_valid(at)) {
                         let value = column.value(at);
                         self.infinite += u64::from(value.is_infinite());
-                        self.numbers[row] = value;
+                        self.numbers[row - first] = value;
                     }
                 }
             }
@@ -321,7 +377,7 @@ impl Builder {
                         let days = (as_of.micros() as f64 - column.value(at)) / DAY_MICROS;
                         self.valid += 1;
                         self.newer += u64::from(days < 0.0);
-                        self.numbers[row] = if days < 0.0 { f32::NAN } else { days as f32 };
+                        self.numbers[row - first] = if days < 0.0 { f32::NAN } else { days as f32 };
                     }
                 }
             }
@@ -330,7 +386,7 @@ impl Builder {
                 let column = column.as_string::<i32>();
                 for (at, row) in rows.iter().enumerate() {
                     if let Some(row) = row.filter(|_| column.is_valid(at)) {
-                        self.codes[row] = self.code(column.value(at));
+                        self.codes[row - first] = self.code(column.value(at));
                     }
                 }
             }
@@ -349,108 +405,5 @@ impl Builder {
         let code = self.labels.len() as u32;
         self.places.insert(word.to_owned(), code);
         code
-    }
-
-    fn finish(self) -> Column {
-        let values = match self.shape {
-            Shape::Word => Values::Words { codes: self.codes, labels: self.labels },
-            _ => Values::Numbers(self.numbers),
-        };
-        Column { name: self.name, values }
-    }
-}
-
-/// Items on their way.
-#[derive(Default)]
-struct Items {
-    entries: Vec<(u32, u32, f32)>,
-    names: Vec<String>,
-    places: HashMap<String, u32>,
-}
-
-impl Items {
-    async fn read(
-        &mut self,
-        session: &Session,
-        query: &FeatureQuery,
-        layout: &Layout,
-    ) -> Result<()> {
-        let plan = session.plan(&query.sql, query.file.as_deref()).await?;
-        let here = |error: Error| placed(error, query);
-        let schema = plan.schema();
-        let id = id_column(&schema).map_err(here)?;
-        let others: Vec<usize> = (0..schema.fields().len()).filter(|at| *at != id).collect();
-        let (item, count) = match others[..] {
-            [item] => (item, None),
-            [item, count] if schema.field(count).data_type().is_numeric() => (item, Some(count)),
-            _ => {
-                return Err(here(Error::input(
-                    "a query of items returns profile_id, item and, if you like, a count",
-                ))
-                .with_hint("SELECT profile_id, product_id, count(*) FROM events GROUP BY 1, 2"));
-            }
-        };
-        let mut strangers = 0;
-        for part in parts(&plan, layout)? {
-            let mut stream = part.stream().await?;
-            while let Some(batch) = stream.next().await? {
-                let rows = rows_of(&batch, id, layout, &mut strangers)?;
-                self.add(&batch, &rows, item, count).map_err(here)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn add(
-        &mut self,
-        batch: &RecordBatch,
-        rows: &[Option<usize>],
-        item: usize,
-        count: Option<usize>,
-    ) -> Result<()> {
-        let words = as_type(batch.column(item), &DataType::Utf8)?;
-        let words = words.as_string::<i32>();
-        let counts = count.map(|at| as_type(batch.column(at), &DataType::Float32)).transpose()?;
-        let counts = counts.as_ref().map(AsArray::as_primitive::<Float32Type>);
-        for (at, row) in rows.iter().enumerate() {
-            let Some(row) = row.filter(|_| words.is_valid(at)) else { continue };
-            let many = counts.map_or(1.0, |c| if c.is_valid(at) { c.value(at) } else { 0.0 });
-            let item = self.place(words.value(at)).ok_or_else(|| {
-                Error::limit(format!("there are more than {ITEMS_MAX} different items"))
-                    .with_hint("group them, for example by category")
-            })?;
-            self.entries.push((row as u32, item, many));
-        }
-        Ok(())
-    }
-
-    fn place(&mut self, word: &str) -> Option<u32> {
-        if let Some(&place) = self.places.get(word) {
-            return Some(place);
-        }
-        let place = self.names.len() as u32;
-        if self.names.len() >= ITEMS_MAX {
-            return None;
-        }
-        self.names.push(word.to_owned());
-        self.places.insert(word.to_owned(), place);
-        Some(place)
-    }
-
-    /// The counts, items by name, so that the order in which rows came leaves no trace.
-    fn finish(self, rows: usize) -> Option<Counts> {
-        if self.entries.is_empty() {
-            return None;
-        }
-        let mut order: Vec<u32> = (0..self.names.len() as u32).collect();
-        order.sort_by(|&a, &b| self.names[a as usize].cmp(&self.names[b as usize]));
-        let mut place = vec![0; order.len()];
-        for (at, &item) in order.iter().enumerate() {
-            place[item as usize] = at as u32;
-        }
-        let entries =
-            self.entries.into_iter().map(|(row, item, n)| (row, place[item as usize], n)).collect();
-        let names = order.iter().map(|&item| self.names[item as usize].clone()).collect();
-        Some(Counts::new(rows, entries, names))
     }
 }

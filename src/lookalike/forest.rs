@@ -29,7 +29,7 @@ pub(crate) fn grow(rows: &Rows<'_>, bagging: &Bagging, stream: u64) -> Vec<Cart>
         return Vec::new();
     }
     let mut dice = Dice::new(stream);
-    let mut work = Work { rows, bagging, sums: vec![[0; 2]; 256] };
+    let mut work = Work { rows, bagging, sums: Vec::new() };
     let one = |_| {
         let count = seeds.len().min(bagging.seeds_max);
         let mut bag: Vec<u32> = (0..count).map(|_| seeds[dice.below(seeds.len())]).collect();
@@ -42,8 +42,9 @@ pub(crate) fn grow(rows: &Rows<'_>, bagging: &Bagging, stream: u64) -> Vec<Cart>
 struct Work<'a> {
     rows: &'a Rows<'a>,
     bagging: &'a Bagging,
-    /// Rows and seeds of each bin.
-    sums: Vec<[u32; 2]>,
+    /// Rows of each bin in the upper half, seeds in the lower, for some features: a place for each byte, and
+    /// a few more, so that those of many features do not fall on each other in the first cache.
+    sums: Vec<[u64; 264]>,
 }
 
 /// A node that is still to be split.
@@ -102,34 +103,50 @@ impl Work<'_> {
         let mut best = (purity(seeds, rows) + 1e-9, None);
         // Features that cannot split these rows do not count, as in scikit-learn.
         let mut useful = 0;
-        for feature in dice.sample(width, width) {
-            let sums = &mut self.sums[..self.rows.bin_counts[feature]];
-            sums.fill([0; 2]);
-            for &row in part {
-                let row = row as usize;
-                let sum = &mut sums[usize::from(self.rows.bins[row * width + feature])];
-                sum[0] += 1;
-                sum[1] += u32::from(self.rows.seeds[row]);
-            }
-            let mut left = [0, 0];
-            let mut splits = false;
-            for (last, sum) in sums.iter().enumerate() {
-                left = [left[0] + sum[0], left[1] + sum[1]];
-                splits |= left[0] > 0 && left[0] < rows;
-                if sum[0] == 0 || left[0] < leaf || rows - left[0] < leaf {
-                    continue;
+        let order = dice.sample(width, width);
+        let mut rest = order.as_slice();
+        while useful < tried && !rest.is_empty() {
+            let (group, behind) = rest.split_at((tried - useful).min(rest.len()));
+            rest = behind;
+            self.count(part, group);
+            for (sums, &feature) in self.sums.iter().zip(group) {
+                let sums = &sums[..self.rows.bin_counts[feature]];
+                let mut left = [0, 0];
+                let mut splits = false;
+                for (last, sum) in sums.iter().enumerate() {
+                    let (own, own_seeds) = ((sum >> 32) as u32, *sum as u32);
+                    left = [left[0] + own, left[1] + own_seeds];
+                    splits |= left[0] > 0 && left[0] < rows;
+                    if own == 0 || left[0] < leaf || rows - left[0] < leaf {
+                        continue;
+                    }
+                    let both = purity(left[1], left[0]) + purity(seeds - left[1], rows - left[0]);
+                    if both > best.0 {
+                        best = (both, Some((feature, last as u8)));
+                    }
                 }
-                let both = purity(left[1], left[0]) + purity(seeds - left[1], rows - left[0]);
-                if both > best.0 {
-                    best = (both, Some((feature, last as u8)));
-                }
-            }
-            useful += usize::from(splits);
-            if useful >= tried {
-                break;
+                useful += usize::from(splits);
             }
         }
         best.1
+    }
+
+    /// Counts the rows and seeds of each bin of the features of `group`, a row at a time: its bins lie
+    /// together.
+    fn count(&mut self, part: &[u32], group: &[usize]) {
+        let width = self.rows.width();
+        self.sums.resize(group.len().max(self.sums.len()), [0; 264]);
+        for (sums, &feature) in self.sums.iter_mut().zip(group) {
+            sums[..self.rows.bin_counts[feature]].fill(0);
+        }
+        for &row in part {
+            let row = row as usize;
+            let one = 1 << 32 | u64::from(self.rows.seeds[row]);
+            let bins = &self.rows.bins[row * width..(row + 1) * width];
+            for (sums, &feature) in self.sums.iter_mut().zip(group) {
+                sums[usize::from(bins[feature])] += one;
+            }
+        }
     }
 
     /// Puts the rows that go left first; how many they are.

@@ -32,6 +32,24 @@ pub(crate) enum Values {
     },
 }
 
+impl Values {
+    /// The words that codes count into; none of numbers.
+    pub(crate) fn labels(&self) -> &[String] {
+        match self {
+            Self::Numbers(_) => &[],
+            Self::Words { labels, .. } => labels,
+        }
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Numbers(values) => values.len(),
+            Self::Words { codes, .. } => codes.len(),
+        }
+    }
+}
+
 impl Column {
     /// A column of numbers.
     pub(crate) fn numbers(name: impl Into<String>, values: Vec<f32>) -> Self {

@@ -2,14 +2,16 @@
 
 use rayon::prelude::*;
 
-use crate::model::millis_since;
+use crate::membership::{Mask, Membership};
+use crate::model::{ProfileId, millis_since};
 
 use super::additive::add_scaled;
 use super::encode::{Encoded, Encoder};
+use super::fold::{fold_of, folds_for};
 use super::frame::{Column, Frame};
 use super::layout::Layout;
 use super::random::{Dice, draw};
-use super::recipe::{Problem, Role, learn, score};
+use super::recipe::{Census, Problem, Role, Sample, learn, score};
 use super::tree::{BLOCK_ROWS, Oblivious};
 
 /// Columns of normal draws, encoded; a seed that the first four tell of.
@@ -62,7 +64,7 @@ impl Kernels {
             })
             .collect();
         let mut made = Self {
-            layout: Layout::new(&ids, super::fold::folds_for(seeds)),
+            layout: Layout::new(&ids),
             encoder,
             encoded,
             roles,
@@ -81,7 +83,7 @@ impl Kernels {
         let frame = frame(self.encoded.rows, self.encoder.features.len());
         let (encoder, ..) = Encoder::learn(&frame);
         let encoded = encoder.encode(self.encoded.rows, frame.columns);
-        encoded.bins.iter().map(Vec::len).sum::<usize>() * 5
+        encoded.bins.iter().map(|bins| bins.len()).sum::<usize>() * 5
     }
 
     /// One weight a column: the kernel of the logistic regression, on the numbers as they lie.
@@ -117,19 +119,37 @@ impl Kernels {
         super::top::top(&self.scores, |_| true, |row| draw(1, row as u32), count)
     }
 
+    /// The profiles of the best `count` scores, as a set.
+    pub fn top_set(&self, count: usize) -> Membership {
+        let mut mask = Mask::new();
+        let ids = self.top(count).into_iter().map(|row| self.layout.ids[row as usize]);
+        ids.filter_map(ProfileId::new).for_each(|id| mask.insert(id));
+        mask.to_membership()
+    }
+
     /// Learns from the seed and scores everybody: the milliseconds of both.
     pub fn learn_and_score(&self) -> (u64, u64) {
         let started = std::time::Instant::now();
-        let problem = Problem {
-            encoder: &self.encoder,
-            encoded: &self.encoded,
-            layout: &self.layout,
-            roles: &self.roles,
+        let census = Census::of(&self.roles);
+        let folds = folds_for(census.seeds);
+        let sampled = census.sampled();
+        let ids = &self.layout.ids;
+        let is_sampled = |row: &u32| sampled(ids[*row as usize], self.roles[*row as usize]);
+        let mut rows: Vec<u32> = (0..ids.len() as u32).filter(is_sampled).collect();
+        rows.sort_by_cached_key(|row| (fold_of(ids[*row as usize], folds), ids[*row as usize]));
+        let sample = Sample {
+            ids: rows.iter().map(|row| ids[*row as usize]).collect(),
+            roles: rows.iter().map(|row| self.roles[*row as usize]).collect(),
+            encoded: self.encoded.at(&rows),
         };
-        let learnt = learn(&problem);
+        let learnt = learn(&Problem { encoder: &self.encoder, sample: &sample, folds, census });
         let learnt_ms = millis_since(started);
-        let scores = score(&learnt.folds, &learnt.blend, &self.encoded, &self.layout);
-        assert_eq!(scores.len(), self.encoded.rows);
+        let mut scores = vec![0.0; self.encoded.rows];
+        for chunk in 0..self.layout.chunks() {
+            let own = self.layout.chunk(chunk);
+            let runs: Vec<_> = self.layout.runs(chunk, folds).collect();
+            score(&learnt.folds, &learnt.blend, &self.encoded, &runs, &mut scores[own]);
+        }
         (learnt_ms, millis_since(started) - learnt_ms)
     }
 }

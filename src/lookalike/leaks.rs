@@ -1,10 +1,8 @@
 //! Guards against features that give the answer away: such a model repeats the seed's definition and
 //! finds nobody new.
 
-use rayon::prelude::*;
-
-use super::encode::{Encoded, Encoder, Feature};
-use super::recipe::Role;
+use super::encode::Encoder;
+use super::survey::Count;
 
 /// The AUC from which one column alone tells seeds apart too well to be anything but their definition.
 /// The best single columns of the public tasks reach .74 to .86.
@@ -15,12 +13,9 @@ const TELLTALE_AUC: f64 = 0.985;
 const PRIOR_ROWS: f64 = 20.0;
 
 /// The AUC of one column alone: bins ordered by their share of seeds.
-fn alone(feature: &Feature, bins: &[u8], roles: &[Role]) -> f64 {
-    let (mut seeds, mut all) = (vec![0.0_f64; feature.bins()], vec![0.0_f64; feature.bins()]);
-    for (&bin, role) in bins.iter().zip(roles) {
-        all[usize::from(bin)] += 1.0;
-        seeds[usize::from(bin)] += f64::from(u8::from(*role == Role::Seed));
-    }
+fn alone(counts: &[Count]) -> f64 {
+    let seeds: Vec<f64> = counts.iter().map(|count| count.seeds as f64).collect();
+    let all: Vec<f64> = counts.iter().map(|count| (count.seeds + count.others) as f64).collect();
     let base = seeds.iter().sum::<f64>() / all.iter().sum::<f64>().max(1.0);
     let rates: Vec<f32> = seeds
         .iter()
@@ -40,20 +35,17 @@ fn alone(feature: &Feature, bins: &[u8], roles: &[Role]) -> f64 {
     if pairs > 0.0 { wins / pairs } else { 0.5 }
 }
 
-/// The features that alone separate the seed almost perfectly, and their AUC.
-pub(crate) fn telltales(encoder: &Encoder, encoded: &Encoded, roles: &[Role]) -> Vec<(usize, f64)> {
-    let found: Vec<f64> = encoder
-        .features
-        .par_iter()
-        .zip(&encoded.bins)
-        .map(|(feature, bins)| alone(feature, bins, roles))
-        .collect();
-    found.into_iter().enumerate().filter(|(_, auc)| *auc > TELLTALE_AUC).collect()
+/// The features that alone separate the seed almost perfectly, and their AUC; `counts` are those of the
+/// bins of each.
+pub(crate) fn telltales(encoder: &Encoder, counts: &[Vec<Count>]) -> Vec<(usize, f64)> {
+    let found = (0..encoder.features.len()).map(|at| (at, alone(&counts[at])));
+    found.filter(|(_, auc)| *auc > TELLTALE_AUC).collect()
 }
 
 /// [`alone`], by its definition: for tests.
 #[cfg(test)]
-fn alone_plainly(rates: &[f32], bins: &[u8], roles: &[Role]) -> f64 {
+fn alone_plainly(rates: &[f32], bins: &[u8], roles: &[super::recipe::Role]) -> f64 {
+    use super::recipe::Role;
     let scores: Vec<f32> = bins.iter().map(|bin| rates[usize::from(*bin)]).collect();
     let seeds: Vec<bool> = roles.iter().map(|r| *r == Role::Seed).collect();
     super::metrics::auc(&scores, &seeds)
@@ -64,6 +56,8 @@ mod tests {
     use super::*;
     use crate::lookalike::frame::{Column, Frame};
     use crate::lookalike::random::Dice;
+    use crate::lookalike::recipe::Role;
+    use crate::lookalike::survey::count;
 
     #[test]
     fn a_column_that_is_the_seed_is_found_and_others_are_not() {
@@ -85,11 +79,12 @@ mod tests {
         let frame = Frame { rows: 4_000, columns };
         let (encoder, ..) = Encoder::learn(&frame);
         let encoded = encoder.encode(4_000, frame.columns);
-        let found = telltales(&encoder, &encoded, &roles);
+        let counts = count(&encoder, &encoded, &roles);
+        let found = telltales(&encoder, &counts);
         assert_eq!(found.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [2]);
         let rates: Vec<f32> = (0..encoder.features[1].bins()).map(|b| b as f32).collect();
         // Bins of a feature that rises with the seed are in order of their rates, nearly.
         let plain = alone_plainly(&rates, &encoded.bins[1], &roles);
-        assert!((alone(&encoder.features[1], &encoded.bins[1], &roles) - plain).abs() < 0.03);
+        assert!((alone(&counts[1]) - plain).abs() < 0.03);
     }
 }

@@ -5,18 +5,20 @@
 //!
 //! The life of a look-alike:
 //!
-//! 1. **Features.** [`features`] runs the queries of `sql/features`, or those of [`defaults`], into the
-//!    columns of a [`frame`]; counts of items become a few columns by [`sparse`].
-//! 2. **Guards.** [`lineage`] finds features made of what defines the seed, [`leaks`] those that alone
-//!    give the answer away. They are named and left out.
-//! 3. **Encoded.** [`encode`]: standardised numbers and bins of a byte; who is which row is [`layout`].
+//! 1. **Features.** [`features`] and [`items`] run the queries of `sql/features`, or those of [`defaults`];
+//!    counts of items become a few columns by [`sparse`].
+//! 2. **Encoded.** [`prepare`] has each query's columns encoded ([`encode`]: standardised numbers and bins
+//!    of a byte) or finds that they were; they lie on a [`shelf`], in memory or beside the store ([`keep`]),
+//!    and are read a chunk of profiles at a time ([`everybody`]). Who is which row is [`layout`].
+//! 3. **Guards.** [`columns`] and [`lineage`] find features made of what defines the seed, a [`survey`] and
+//!    [`leaks`] those that alone give the answer away. They are named and left out.
 //! 4. **Learnt.** [`recipe`]: for each [`fold`] a logistic regression ([`linear`], [`design`], [`additive`]), boosted
 //!    trees ([`boost`], [`tree`]) and bagged trees ([`forest`]) from all other folds.
 //! 5. **Blended.** [`blend`] weighs the three by how well they rank held-out seeds ([`metrics`]).
 //! 6. **Scored.** Everybody by the models of their own fold; a [`curve`] tells where a score lies.
 //! 7. **Measured.** [`lift`] on held-out seeds, with bands: reach against lift before you commit.
 //! 8. **Selected.** [`size`] says how many, [`top`] finds them without a sort, [`fair`] tells the groups.
-//! 9. **Told.** [`reasons`], [`report`], the [`page`], and the [`model`] file.
+//! 9. **Told.** [`reasons`], [`why`], [`report`], the [`page`], and the [`model`] file.
 //!
 //! Every draw is a hash ([`random`]) and every sum has a fixed order, so the same input gives the same
 //! bits on any number of threads.
@@ -31,15 +33,19 @@
 mod additive;
 mod blend;
 mod boost;
+mod columns;
 mod curve;
 mod defaults;
 mod design;
 mod encode;
+mod everybody;
 mod fair;
 mod features;
 mod fold;
 mod forest;
 mod frame;
+mod items;
+mod keep;
 pub mod kernels;
 mod layout;
 mod leaks;
@@ -49,17 +55,24 @@ mod linear;
 mod metrics;
 mod model;
 mod page;
+mod prepare;
 mod random;
+mod raw;
 mod reasons;
 mod recipe;
 mod report;
 mod run;
+mod shelf;
 mod size;
 mod sources;
 mod sparse;
 mod standing;
+mod survey;
+#[cfg(test)]
+mod tests;
 mod top;
 mod tree;
+mod why;
 mod work;
 
 pub use features::LeftOut;

@@ -9,12 +9,12 @@ use crate::error::{Error, Result};
 
 use super::blend::Blend;
 use super::curve::Curve;
-use super::encode::{Encoded, Encoder, Kind};
+use super::encode::{Encoder, Kind};
 use super::fold::{FoldModel, PART_NAMES, PARTS, fold_of};
-use super::frame::{Column, Frame, Values};
+use super::layout::has_runs;
 use super::lift::Steps;
 use super::report::Metrics;
-use super::sparse::{Counts, Projection};
+use super::sparse::Projection;
 use super::standing::Standing;
 
 /// The version of the file's layout.
@@ -179,7 +179,7 @@ impl Model {
             }
             Kind::Word { labels } => labels.len() <= super::encode::WORD_BINS,
         });
-        if self.folds.is_empty() || !numbers_fit || !self.folds.iter().all(fold_fits) {
+        if !has_runs(self.fold_count()) || !numbers_fit || !self.folds.iter().all(fold_fits) {
             return Err(Error::data("the model's parts do not fit each other")
                 .with_hint("the file was changed or cut; make it anew"));
         }
@@ -189,31 +189,6 @@ impl Model {
     /// Folds.
     pub(crate) fn fold_count(&self) -> u32 {
         self.folds.len() as u32
-    }
-
-    /// The columns of `frame` and `counts` in the model's order; those that are not there are missing for
-    /// everybody, and named in the second part.
-    pub(crate) fn encode(&self, frame: Frame, counts: Option<&Counts>) -> (Encoded, Vec<String>) {
-        let rows = frame.rows;
-        let mut columns = frame.columns;
-        if let (Some(projection), Some(counts)) = (&self.projection, counts) {
-            columns.extend(projected(projection, counts));
-        }
-        let mut absent = Vec::new();
-        let found = self.encoder.features.iter().map(|feature| {
-            if let Some(at) = columns.iter().position(|c| c.name == feature.name) {
-                return columns.swap_remove(at);
-            }
-            absent.push(feature.name.clone());
-            let values = if feature.is_word() {
-                Values::Words { codes: vec![0; rows], labels: Vec::new() }
-            } else {
-                Values::Numbers(vec![f32::NAN; rows])
-            };
-            Column { name: feature.name.clone(), values }
-        });
-        let found = found.collect();
-        (self.encoder.encode(rows, found), absent)
     }
 
     /// The margin-like score of one row.
@@ -227,10 +202,4 @@ impl Model {
         let margins: [f32; PARTS] = fold.score_one(bin, number);
         self.blend.score(margins)
     }
-}
-
-/// The columns that `projection` makes of `counts`.
-pub(crate) fn projected(projection: &Projection, counts: &Counts) -> Vec<Column> {
-    let columns = projection.project(counts).into_iter().enumerate();
-    columns.map(|(at, values)| Column::numbers(format!("taste_{}", at + 1), values)).collect()
 }

@@ -1,11 +1,10 @@
 //! What sets the seed apart, in buckets that people can read; and the seed, the audience and the
 //! population side by side.
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::encode::{Encoded, Encoder, Feature, Kind};
-use super::recipe::Role;
+use super::encode::{Encoder, Feature, Kind};
+use super::survey::Count;
 
 /// Members below which a bucket is not shown: too few to tell, and too few to hide in.
 pub(crate) const BUCKET_MIN: u64 = 25;
@@ -44,38 +43,26 @@ pub struct Factor {
     pub buckets: Vec<Bucket>,
 }
 
-/// The factors, the most telling first.
+/// The factors, the most telling first; `counts` are those of the bins of each feature, and `members` how
+/// many of the audience have each bin.
 pub(crate) fn factors(
     encoder: &Encoder,
-    encoded: &Encoded,
-    roles: &[Role],
-    in_audience: &(impl Fn(usize) -> bool + Sync),
+    counts: &[Vec<Count>],
+    members: &[Vec<u64>],
 ) -> Vec<Factor> {
-    let mut found: Vec<Factor> = encoder
-        .features
-        .par_iter()
-        .zip(&encoded.bins)
-        .filter_map(|(feature, bins)| factor(feature, bins, roles, in_audience))
-        .collect();
+    let of = encoder.features.iter().zip(counts).zip(members);
+    let mut found: Vec<Factor> =
+        of.filter_map(|((feature, counts), members)| factor(feature, counts, members)).collect();
     found.sort_by(|a, b| {
         b.information.total_cmp(&a.information).then_with(|| a.feature.cmp(&b.feature))
     });
     found
 }
 
-fn factor(
-    feature: &Feature,
-    bins: &[u8],
-    roles: &[Role],
-    in_audience: &impl Fn(usize) -> bool,
-) -> Option<Factor> {
-    let mut counts = vec![[0_u64; 3]; feature.bins()];
-    for (row, (&bin, role)) in bins.iter().zip(roles).enumerate() {
-        let count = &mut counts[usize::from(bin)];
-        count[if *role == Role::Seed { 0 } else { 2 }] += 1;
-        count[1] += u64::from(in_audience(row));
-    }
-    let groups = groups(feature, &counts);
+fn factor(feature: &Feature, of_bins: &[Count], members: &[u64]) -> Option<Factor> {
+    let groups = groups(feature, of_bins);
+    let of = of_bins.iter().zip(members);
+    let counts: Vec<[u64; 3]> = of.map(|(c, members)| [c.seeds, *members, c.others]).collect();
     let totals = [0, 1, 2].map(|at| counts.iter().map(|c| c[at]).sum::<u64>().max(1) as f64);
     let mut information = 0.0;
     let mut buckets = Vec::new();
@@ -122,9 +109,9 @@ struct Group {
     bins: Vec<usize>,
 }
 
-fn groups(feature: &Feature, counts: &[[u64; 3]]) -> Vec<Group> {
+fn groups(feature: &Feature, counts: &[Count]) -> Vec<Group> {
     let mut groups = Vec::new();
-    let rows = |bin: usize| counts[bin][0] + counts[bin][2];
+    let rows = |bin: usize| counts[bin].seeds + counts[bin].others;
     match &feature.kind {
         Kind::Word { labels } => {
             for (at, label) in labels.iter().enumerate().take(WORDS) {
@@ -178,7 +165,7 @@ pub(crate) fn short(value: f32) -> String {
 }
 
 /// The bucket that a profile with this bin is in, and its lift, as far as it is shown.
-pub(crate) fn bucket_of(feature: &Feature, bin: u8, counts: &[[u64; 3]]) -> String {
+pub(crate) fn bucket_of(feature: &Feature, bin: u8, counts: &[Count]) -> String {
     let bin = usize::from(bin);
     let group = groups(feature, counts).into_iter().find(|group| group.bins.contains(&bin));
     group.map_or_else(|| "a rare value".to_owned(), |group| group.name)
@@ -188,6 +175,8 @@ pub(crate) fn bucket_of(feature: &Feature, bin: u8, counts: &[[u64; 3]]) -> Stri
 mod tests {
     use super::*;
     use crate::lookalike::frame::{Column, Frame};
+    use crate::lookalike::recipe::Role;
+    use crate::lookalike::survey::{count, members};
 
     #[test]
     fn the_telling_bucket_is_named_and_small_ones_are_not_shown() {
@@ -205,7 +194,9 @@ mod tests {
         };
         let (encoder, ..) = Encoder::learn(&frame);
         let encoded = encoder.encode(rows, frame.columns);
-        let found = factors(&encoder, &encoded, &roles, &|row| row < 100);
+        let audience: Vec<u32> = (0..100).collect();
+        let members = members(&encoder, &encoded, &audience);
+        let found = factors(&encoder, &count(&encoder, &encoded, &roles), &members);
         assert_eq!(found[0].feature, "spend");
         assert!(found[0].information > 1.0 && found[1].information < 0.1);
         assert!(found[0].reason.ends_with("x in the seed"), "{}", found[0].reason);

@@ -6,6 +6,8 @@
 //! 3. The penalty and the number of boosted trees that rank held-out seeds best.
 //! 4. Everybody is scored by the models of their own fold, and the three margins are blended.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::additive::{Additive, Terms};
@@ -14,9 +16,8 @@ use super::boost::{self, Growth, Rows};
 use super::curve::Curve;
 use super::design::{Design, Line, Part};
 use super::encode::{Encoded, Encoder};
-use super::fold::{FoldModel, PARTS};
+use super::fold::{FoldModel, PARTS, fold_of};
 use super::forest::{self, Bagging};
-use super::layout::Layout;
 use super::linear::Path;
 use super::metrics::auc;
 use super::random::{chosen, draw};
@@ -47,7 +48,7 @@ const TREE_ROWS: f64 = 8_000.0;
 const DEEP_SEEDS: usize = 1_000;
 
 /// Rows that the curve of scores is made of.
-const CURVE_ROWS: usize = 1 << 18;
+pub(crate) const CURVE_ROWS: usize = 1 << 18;
 
 const SAMPLE_STREAM: u64 = 0x0073_616d_706c_6500;
 const CURVE_STREAM: u64 = 0x0063_7572_7665_0000;
@@ -68,17 +69,76 @@ pub(crate) enum Role {
     Excluded,
 }
 
+/// Rows that are learnt from: fold by fold, ascending ids within a fold.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sample {
+    /// The profiles.
+    pub(crate) ids: Vec<u32>,
+    /// What each of them is.
+    pub(crate) roles: Vec<Role>,
+    /// Their features.
+    pub(crate) encoded: Encoded,
+}
+
 /// What is to be learnt.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Problem<'a> {
     /// How columns were encoded.
     pub(crate) encoder: &'a Encoder,
-    /// Everybody, encoded.
-    pub(crate) encoded: &'a Encoded,
-    /// Who is which row.
-    pub(crate) layout: &'a Layout,
-    /// What each row is.
-    pub(crate) roles: &'a [Role],
+    /// The rows that are learnt from.
+    pub(crate) sample: &'a Sample,
+    /// The folds.
+    pub(crate) folds: u32,
+    /// How many of everybody are what.
+    pub(crate) census: Census,
+}
+
+/// How many profiles are what.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Census {
+    /// Seeds.
+    pub(crate) seeds: usize,
+    /// Known negatives.
+    pub(crate) negatives: usize,
+    /// Candidates.
+    pub(crate) candidates: usize,
+    /// All.
+    pub(crate) all: usize,
+}
+
+impl Census {
+    /// Of `roles`.
+    pub(crate) fn of(roles: &[Role]) -> Self {
+        let count = |role| roles.iter().filter(|r| **r == role).count();
+        Self {
+            seeds: count(Role::Seed),
+            negatives: count(Role::Negative),
+            candidates: count(Role::Candidate),
+            all: roles.len(),
+        }
+    }
+
+    /// Whether a profile is learnt from where `seeds` of the seeds are.
+    fn samples(&self, seeds: usize) -> impl Fn(u32, Role) -> bool + Copy {
+        let wanted = (seeds.min(SEEDS_MAX) * OTHERS_PER_SEED).max(OTHERS_MIN);
+        let rate = |wanted: usize, of: usize| wanted as f64 / of.max(1) as f64;
+        let seed_rate = rate(SEEDS_MAX, self.seeds);
+        let negative_rate = rate(SEEDS_MAX, self.negatives);
+        let other_rate = rate(wanted, self.all - seeds);
+        move |id, role| {
+            let rate = match role {
+                Role::Seed => seed_rate,
+                Role::Negative => negative_rate,
+                Role::Candidate | Role::Excluded => other_rate,
+            };
+            rate >= 1.0 || chosen(draw(SAMPLE_STREAM, id), rate)
+        }
+    }
+
+    /// Whether a profile is learnt from.
+    pub(crate) fn sampled(&self) -> impl Fn(u32, Role) -> bool + Copy {
+        self.samples(self.seeds)
+    }
 }
 
 /// Rows as trees read them.
@@ -92,9 +152,16 @@ struct Binned {
 }
 
 impl Problem<'_> {
+    /// The places of a fold in the sample.
+    fn rows_of_fold(&self, fold: usize) -> Range<usize> {
+        let ids = &self.sample.ids;
+        let place = |fold: usize| ids.partition_point(|id| fold_of(*id, self.folds) < fold);
+        place(fold)..place(fold + 1)
+    }
+
     /// `rows` as trees read them, in the order that `is_seed` teaches.
     fn binned(&self, rows: &[u32], is_seed: &[bool]) -> Binned {
-        let mut bins = self.encoded.rows_of(rows);
+        let mut bins = self.sample.encoded.rows_of(rows);
         let features = &self.encoder.features;
         let words: Vec<Option<usize>> =
             features.iter().map(|f| f.is_word().then(|| f.bins())).collect();
@@ -120,27 +187,6 @@ pub(crate) struct Learnt {
     pub(crate) sample_rows: usize,
 }
 
-/// The rows that are learnt from, ascending.
-fn sample(problem: &Problem<'_>, seeds: usize) -> Vec<u32> {
-    let count = |role| problem.roles.iter().filter(|r| **r == role).count();
-    let others = problem.roles.len() - seeds;
-    let wanted = (seeds.min(SEEDS_MAX) * OTHERS_PER_SEED).max(OTHERS_MIN);
-    let rate = |wanted: usize, of: usize| wanted as f64 / of.max(1) as f64;
-    let seed_rate = rate(SEEDS_MAX, count(Role::Seed));
-    let (negative_rate, other_rate) =
-        (rate(SEEDS_MAX, count(Role::Negative)), rate(wanted, others));
-    let in_sample = |row: &u32| {
-        let row = *row as usize;
-        let rate = match problem.roles[row] {
-            Role::Seed => seed_rate,
-            Role::Negative => negative_rate,
-            Role::Candidate | Role::Excluded => other_rate,
-        };
-        rate >= 1.0 || chosen(draw(SAMPLE_STREAM, problem.layout.ids[row]), rate)
-    };
-    (0..problem.roles.len() as u32).filter(in_sample).collect()
-}
-
 /// What one fold's training left: a model for each choice, and the margins of the held-out rows of
 /// the sample for each.
 struct FoldWork {
@@ -153,12 +199,11 @@ struct FoldWork {
 
 /// Learns.
 pub(crate) fn learn(problem: &Problem<'_>) -> Learnt {
-    let seeds = problem.roles.iter().filter(|r| **r == Role::Seed).count();
-    let rows = sample(problem, seeds);
-    let is_seed: Vec<bool> =
-        rows.iter().map(|&row| problem.roles[row as usize] == Role::Seed).collect();
-    let terms = Terms::new(problem.encoder, problem.encoded, &rows);
-    let design = terms.design(problem.encoder, problem.encoded, &rows, is_seed.clone());
+    let Problem { encoder, sample, folds, census } = *problem;
+    let rows: Vec<u32> = (0..sample.ids.len() as u32).collect();
+    let is_seed: Vec<bool> = sample.roles.iter().map(|role| *role == Role::Seed).collect();
+    let terms = Terms::new(encoder, &sample.encoded, &rows);
+    let design = terms.design(encoder, &sample.encoded, &rows, is_seed.clone());
     let trainer = Trainer {
         problem,
         rows: &rows,
@@ -166,11 +211,11 @@ pub(crate) fn learn(problem: &Problem<'_>) -> Learnt {
         terms: &terms,
         path: &Path::new(&design, &PENALTIES),
         design: &design,
-        growth: growth(seeds, rows.len()),
-        bagging: bagging(seeds, problem.roles.len()),
+        growth: growth(census.seeds, rows.len()),
+        bagging: bagging(census.seeds, census.all),
     };
     let folds: Vec<FoldWork> =
-        (0..problem.layout.folds.len()).into_par_iter().map(|fold| trainer.fold(fold)).collect();
+        (0..folds as usize).into_par_iter().map(|fold| trainer.fold(fold)).collect();
     trainer.choose(folds)
 }
 
@@ -212,14 +257,12 @@ struct Trainer<'a> {
 
 impl Trainer<'_> {
     /// The places in the sample that fold `fold` holds out.
-    fn held(&self, fold: usize) -> std::ops::Range<usize> {
-        let range = &self.problem.layout.folds[fold];
-        let place = |row: usize| self.rows.partition_point(|r| (*r as usize) < row);
-        place(range.start)..place(range.end)
+    fn held(&self, fold: usize) -> Range<usize> {
+        self.problem.rows_of_fold(fold)
     }
 
     /// `all` of the sample without those held out.
-    fn without<T: Copy>(all: &[T], held: &std::ops::Range<usize>) -> Vec<T> {
+    fn without<T: Copy>(all: &[T], held: &Range<usize>) -> Vec<T> {
         let (before, behind) = (&all[..held.start], &all[held.end..]);
         before.iter().chain(behind).copied().collect()
     }
@@ -236,7 +279,7 @@ impl Trainer<'_> {
         let train = Rows { bins: &bins, bin_counts: &bin_counts, seeds: &is_seed };
         let boosted = boost::grow(&train, &self.growth, BOOST_STREAM + fold as u64);
         let bagged = forest::grow(&train, &self.bagging, BAG_STREAM + fold as u64);
-        let mut held_bins = self.problem.encoded.rows_of(&self.rows[held]);
+        let mut held_bins = self.problem.sample.encoded.rows_of(&self.rows[held]);
         reorder.apply(&mut held_bins);
         let width = bin_counts.len();
         let held_rows = || held_bins.chunks_exact(width);
@@ -312,23 +355,15 @@ impl Trainer<'_> {
 const NEGLIGIBLE: f32 = 0.005;
 
 /// How alike two look-alikes are that are learnt from two halves of the seed. What is learnt is a lighter
-/// model, without bags and with the choices of the whole; it is compared on the first fold, which neither
-/// half saw.
-pub(crate) fn stability(problem: &Problem<'_>, learnt: &Learnt) -> Stability {
+/// model, without bags and with the choices of the whole; it is compared on `others`, candidates of the
+/// first fold, which neither half saw.
+pub(crate) fn stability(problem: &Problem<'_>, learnt: &Learnt, others: &Encoded) -> Stability {
     const BEST_SHARE: f64 = 0.1;
-    let seeds = problem.roles.iter().filter(|r| **r == Role::Seed).count();
-    let rows = sample(problem, seeds / 2);
-    let others: Vec<u32> = problem.layout.folds[0]
-        .clone()
-        .filter(|row| problem.roles[*row] == Role::Candidate)
-        .take(CURVE_ROWS)
-        .map(|row| row as u32)
-        .collect();
     let halves: Vec<Vec<u32>> = [0, 1]
         .into_par_iter()
         .map(|half| {
-            let scores = half_scores(problem, learnt, &rows, &others, half);
-            let wanted = (others.len() as f64 * BEST_SHARE).ceil() as usize;
+            let scores = half_scores(problem, learnt, others, half);
+            let wanted = (others.rows as f64 * BEST_SHARE).ceil() as usize;
             super::top::top(&scores, |_| true, |row| row as u64, wanted)
         })
         .collect();
@@ -341,27 +376,24 @@ pub(crate) fn stability(problem: &Problem<'_>, learnt: &Learnt) -> Stability {
 }
 
 /// The scores of `others` by a model of one half of the seed.
-fn half_scores(
-    problem: &Problem<'_>,
-    learnt: &Learnt,
-    rows: &[u32],
-    others: &[u32],
-    half: u64,
-) -> Vec<f32> {
-    let in_half = |row: &&u32| {
-        let row = **row as usize;
-        let held = problem.layout.folds[0].contains(&row);
-        let seed = problem.roles[row] == Role::Seed;
-        !held && (!seed || draw(HALF_STREAM, problem.layout.ids[row]) % 2 == half)
+fn half_scores(problem: &Problem<'_>, learnt: &Learnt, others: &Encoded, half: u64) -> Vec<f32> {
+    let Problem { encoder, sample, census, .. } = *problem;
+    let held = problem.rows_of_fold(0);
+    let sampled = census.samples(census.seeds / 2);
+    let in_half = |row: &u32| {
+        let (row, id) = (*row as usize, sample.ids[*row as usize]);
+        let role = sample.roles[row];
+        let own = role != Role::Seed || draw(HALF_STREAM, id) % 2 == half;
+        !held.contains(&row) && own && sampled(id, role)
     };
-    let rows: Vec<u32> = rows.iter().filter(in_half).copied().collect();
+    let rows: Vec<u32> = (0..sample.ids.len() as u32).filter(in_half).collect();
     let is_seed: Vec<bool> =
-        rows.iter().map(|&row| problem.roles[row as usize] == Role::Seed).collect();
+        rows.iter().map(|&row| sample.roles[row as usize] == Role::Seed).collect();
     let seeds = is_seed.iter().filter(|s| **s).count();
-    let terms = Terms::new(problem.encoder, problem.encoded, &rows);
-    let design = terms.design(problem.encoder, problem.encoded, &rows, is_seed.clone());
+    let terms = Terms::new(encoder, &sample.encoded, &rows);
+    let design = terms.design(encoder, &sample.encoded, &rows, is_seed.clone());
     let line = Path::new(&design, &[learnt.penalty]).fit(&design.whole()).swap_remove(0);
-    let line = terms.model(problem.encoder, &line);
+    let line = terms.model(encoder, &line);
     let mut growth = growth(seeds, rows.len());
     growth.trees = learnt.boosted_trees;
     let Binned { bins, bin_counts, reorder } = problem.binned(&rows, &is_seed);
@@ -372,59 +404,63 @@ fn half_scores(
         boosted: boost::grow(&train, &growth, HALF_STREAM + half),
         bagged: Vec::new(),
     };
-    let blend = learnt.blend.without_bags();
-    let (Some(&first), Some(&last)) = (others.first(), others.last()) else { return Vec::new() };
-    let mut margins = [const { Vec::new() }; PARTS];
-    for margins in &mut margins {
-        margins.resize((last - first) as usize + 1, 0.0);
-    }
-    let [a, b, c] = &mut margins;
-    model.score(problem.encoded, first as usize, [a, b, c]);
-    let [a, b, c] = &margins;
-    let place = |row: u32| (row - first) as usize;
-    others.iter().map(|&row| blend.score([a[place(row)], b[place(row)], c[place(row)]])).collect()
+    let mut scores = vec![0.0; others.rows];
+    score_run((&model, &learnt.blend.without_bags()), others, 0, &mut scores);
+    scores
 }
 
-/// The score of every row: each by the models of its own fold.
-pub(crate) fn score(
-    folds: &[FoldModel],
-    blend: &Blend,
+/// Scores the rows from `start` by the models of their fold.
+fn score_run(
+    (model, blend): (&FoldModel, &Blend),
     encoded: &Encoded,
-    layout: &Layout,
-) -> Vec<f32> {
+    start: usize,
+    out: &mut [f32],
+) {
     /// Rows a task scores.
     const TASK_ROWS: usize = 32 * BLOCK_ROWS;
-    let mut scores = vec![0.0; layout.len()];
-    let mut tasks = Vec::new();
-    let mut rest = scores.as_mut_slice();
-    for (range, model) in layout.folds.iter().zip(folds) {
-        let (fold, behind) = rest.split_at_mut(range.len());
-        rest = behind;
-        for (at, part) in fold.chunks_mut(TASK_ROWS).enumerate() {
-            tasks.push((model, range.start + at * TASK_ROWS, part));
-        }
-    }
-    tasks.into_par_iter().for_each(|(model, start, part)| {
+    out.par_chunks_mut(TASK_ROWS).enumerate().for_each(|(at, part)| {
         let mut margins = [const { Vec::new() }; PARTS];
         for margins in &mut margins {
             margins.resize(part.len(), 0.0);
         }
         let [a, b, c] = &mut margins;
-        model.score(encoded, start, [a, b, c]);
+        model.score(encoded, start + at * TASK_ROWS, [a, b, c]);
         for (row, score) in part.iter_mut().enumerate() {
             *score = blend.score([margins[0][row], margins[1][row], margins[2][row]]);
         }
     });
-    scores
+}
+
+/// Scores a chunk's rows, each by the models of its own fold; `runs` are the rows of each fold within the
+/// chunk.
+pub(crate) fn score(
+    folds: &[FoldModel],
+    blend: &Blend,
+    encoded: &Encoded,
+    runs: &[Range<usize>],
+    out: &mut [f32],
+) {
+    let mut rest = out;
+    let mut tasks = Vec::new();
+    let mut by_start: Vec<(&Range<usize>, &FoldModel)> = runs.iter().zip(folds).collect();
+    by_start.sort_by_key(|(run, _)| (run.start, run.end));
+    for (run, model) in by_start {
+        let (own, behind) = rest.split_at_mut(run.len());
+        rest = behind;
+        tasks.push((model, run.start, own));
+    }
+    tasks
+        .into_par_iter()
+        .for_each(|(model, start, own)| score_run((model, blend), encoded, start, own));
 }
 
 /// Where a score lies among those of candidates.
-pub(crate) fn curve(scores: &[f32], roles: &[Role], layout: &Layout) -> Curve {
+pub(crate) fn curve(scores: &[f32], roles: &[Role], ids: &[u32]) -> Curve {
     let candidates = roles.iter().filter(|r| **r == Role::Candidate).count();
     let rate = CURVE_ROWS as f64 / candidates.max(1) as f64;
     let picked = |row: &usize| {
         roles[*row] == Role::Candidate
-            && (rate >= 1.0 || chosen(draw(CURVE_STREAM, layout.ids[*row]), rate))
+            && (rate >= 1.0 || chosen(draw(CURVE_STREAM, ids[*row]), rate))
     };
     let mut picked: Vec<f32> = (0..scores.len()).filter(picked).map(|row| scores[row]).collect();
     Curve::of(&mut picked)

@@ -125,6 +125,8 @@ pub struct Report {
     pub top_features: Vec<Factor>,
     /// Features that were used.
     pub features: u64,
+    /// The feature queries whose encoded columns were there already.
+    pub reused: Vec<String>,
     /// Columns that were not used, and why.
     pub left_out: Vec<LeftOut>,
     /// Two half seeds against each other.

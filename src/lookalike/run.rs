@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::{Error, Result};
@@ -9,14 +10,16 @@ use crate::membership::Membership;
 use crate::model::{AsOf, ProfileId, millis_since};
 use crate::query::Session;
 
-use super::features::{FeatureQuery, Features, LeftOut};
-use super::fold::folds_for;
+use super::everybody::Shelves;
+use super::features::{FeatureQuery, LeftOut};
+use super::keep::Keep;
 use super::layout::Layout;
 use super::model::Model;
+use super::prepare::Preparing;
 use super::recipe::Role;
 use super::report::Report;
 use super::size::Size;
-use super::work::{Work, work};
+use super::work::{Told, Work};
 
 /// Seeds below which nothing can be learnt that would hold.
 pub const SEEDS_MIN: u64 = 25;
@@ -124,46 +127,75 @@ pub struct Found {
     pub explanation: Option<Explanation>,
 }
 
-/// Finds the profiles most like a seed.
+/// Finds the profiles most like a seed. Encoded features are kept beside the session's store, and those
+/// that are there already are used; what is found is the same either way, to the bit.
 ///
 /// # Errors
 /// Where the seed is empty, too small or everybody, no feature can be used, or a feature query fails.
 pub async fn run(session: &Session, request: Request) -> Result<Found> {
-    let started = Instant::now();
-    let everybody =
-        session.plan("SELECT profile_id FROM profiles", None).await?.ids()?.mask().await?;
-    let everybody = everybody.to_membership();
-    let seeds = everybody.and_len(&request.members);
-    check(&request, seeds, everybody.len())?;
-    let folds = match &request.model {
-        Some(model) => model.fold_count(),
-        None => folds_for(usize::try_from(seeds).unwrap_or(usize::MAX)),
-    };
-    let ids: Vec<u32> = everybody.iter().map(ProfileId::get).collect();
-    let layout = Layout::new(&ids, folds);
-    drop(ids);
+    let beside = session.base().map(|base| Keep::beside(&base.store, &base.snapshot));
+    let keep = beside.unwrap_or_else(|_| Keep::nowhere());
+    run_with(session, request, keep).await
+}
+
+/// [`run`], with encoded features kept in `keep`.
+pub(super) async fn run_with(session: &Session, request: Request, keep: Keep) -> Result<Found> {
     let mut request = request;
     let defining = drop_defining_items(&mut request);
-    let mut features = Features::load(session, &request.queries.0, &layout, request.as_of).await?;
-    features.left_out.extend(defining);
-    let outside = request.members.len() - seeds;
-    if outside > 0 {
-        features
-            .notes
-            .push(format!("{outside} members of the seed have no profile and were passed over"));
+    let task = Task { session, request: Arc::new(request), defining };
+    // What was kept may be damaged, or go while it is read: then it is made anew, and at last in memory.
+    for keep in [keep.clone(), keep.anew()] {
+        match task.attempt(&keep).await {
+            Err(error) if keep.lost() => tracing::info!(%error, "once more"),
+            found => return found,
+        }
     }
-    let roles = roles(&request, &layout);
-    let loaded_ms = millis_since(started);
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(request.threads.get())
-        .build()
-        .map_err(|e| Error::internal(format!("no threads to learn with: {e}")))?;
-    let task = move || {
-        pool.install(|| work(Work { request, layout, roles, features, started, loaded_ms }))
-    };
-    tokio::task::spawn_blocking(task)
-        .await
-        .map_err(|e| Error::internal(format!("a look-alike stopped: {e}")))?
+    task.attempt(&Keep::nowhere()).await
+}
+
+/// A request, and what is the same each time that it is tried.
+struct Task<'a> {
+    session: &'a Session,
+    request: Arc<Request>,
+    defining: Vec<LeftOut>,
+}
+
+impl Task<'_> {
+    async fn attempt(&self, keep: &Keep) -> Result<Found> {
+        let started = Instant::now();
+        let (session, request) = (self.session, Arc::clone(&self.request));
+        let everybody =
+            session.plan("SELECT profile_id FROM profiles", None).await?.ids()?.mask().await?;
+        let everybody = everybody.to_membership();
+        let seeds = everybody.and_len(&request.members);
+        check(&request, seeds, everybody.len())?;
+        let ids: Vec<u32> = everybody.iter().map(ProfileId::get).collect();
+        let layout = Arc::new(Layout::new(&ids));
+        drop(ids);
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(request.threads.get())
+            .build()
+            .map_err(|e| Error::internal(format!("no threads to learn with: {e}")))?;
+        let pool = Arc::new(pool);
+        let model = request.model.as_deref();
+        let preparing = Preparing { session, layout: &layout, keep, pool: &pool, model };
+        let shelves = preparing.shelves(&request.queries.0).await?;
+        let mut told = Told::of(&shelves);
+        told.left_out.extend(self.defining.iter().cloned());
+        let outside = request.members.len() - seeds;
+        if outside > 0 {
+            told.notes.push(format!(
+                "{outside} members of the seed have no profile and were passed over"
+            ));
+        }
+        let roles = roles(&request, &layout);
+        let shelves = Shelves { layout, shelves };
+        let stages = vec![("features".to_owned(), millis_since(started))];
+        let work = Work { request, shelves, roles, told, started, stages };
+        tokio::task::spawn_blocking(move || pool.install(|| work.done()))
+            .await
+            .map_err(|e| Error::internal(format!("a look-alike stopped: {e}")))?
+    }
 }
 
 /// Takes out queries of items that name what the seed's own SQL names: their columns are tastes, in

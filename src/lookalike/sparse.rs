@@ -167,12 +167,12 @@ impl Projection {
         weights
     }
 
-    /// The columns of all rows of `counts`, a direction each.
-    pub(crate) fn project(&self, counts: &Counts) -> Vec<Vec<f32>> {
+    /// The columns of some rows of `counts`, a direction each.
+    pub(crate) fn project(&self, counts: &Counts, rows: &[usize]) -> Vec<Vec<f32>> {
         let places = self.places(&counts.names);
-        let rows: Vec<Vec<f32>> = (0..counts.rows())
-            .into_par_iter()
-            .map(|row| {
+        let rows: Vec<Vec<f32>> = rows
+            .par_iter()
+            .map(|&row| {
                 let weights = self.weights(counts.row(row), &places);
                 times(&weights, &self.matrix, self.directions)
             })
@@ -371,7 +371,8 @@ mod tests {
         let names = (0..12).map(|i| format!("item {i}")).collect();
         let counts = Counts::new(600, entries, names);
         let projection = Projection::learn(&counts).expect("enough items");
-        let columns = projection.project(&counts);
+        let rows: Vec<usize> = (0..counts.rows()).collect();
+        let columns = projection.project(&counts, &rows);
         assert_eq!((columns.len(), columns[0].len()), (6, 600));
         let product = |a: usize, b: usize| columns.iter().map(|c| c[a] * c[b]).sum::<f32>();
         assert!(product(0, 2) > 0.3 && product(0, 1).abs() < 0.1);

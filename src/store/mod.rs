@@ -4,7 +4,7 @@
 //! [`Store`]; nobody else names `deltalake`. Nothing here knows SQL, and nothing here reads the clock.
 //!
 //! - [`location`]: a path or URL becomes an object store
-//! - [`models`]: models of look-alikes, beside the tables
+//! - [`models`]: models of look-alikes, beside the tables; [`features`]: what they learn from, encoded
 //! - [`record`]: the store log: one small JSON object a version, the commit point of all tables
 //! - [`table`]: one Delta table at one version: schema, files, statistics
 //! - [`schema`]: which Arrow types are kept, how schemas widen, how batches conform
@@ -34,6 +34,7 @@ pub mod cache;
 pub mod change;
 pub mod chunks;
 pub mod encode;
+pub mod features;
 pub mod kept;
 pub mod location;
 pub mod models;

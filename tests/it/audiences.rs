@@ -117,6 +117,28 @@ fn an_audience_that_cannot_be_found_again_keeps_its_members_and_says_why() {
     assert_eq!(line(&build, "like_buyers")["status"], "stale", "{build:#}");
     assert!(line(&build, "like_buyers")["error"].to_string().contains("needs 25"), "{build:#}");
     assert_eq!(members(&project, "like_buyers"), 150);
+    // Lists say so too, until it is found again; saying it twice is no further build.
+    let told = |project: &Project| {
+        let listed = project.json(&["ls"]);
+        let line = listed.as_array().expect("a list").iter().find(|l| l["name"] == "like_buyers");
+        let line = line.expect("it is listed");
+        let status = project.json(&["status"]);
+        assert_eq!(
+            status["segment_statuses"][line["status"].as_str().expect("text")].as_u64(),
+            Some(1)
+        );
+        assert_eq!(line["members"], 150);
+        (line["status"].clone(), status["last_build"].clone())
+    };
+    let (status, build) = told(&project);
+    assert_eq!(status, "stale");
+    let shown = project.json(&["show", "like_buyers"]);
+    assert!(shown["error"].to_string().contains("needs 25"), "{shown:#}");
+    project.fails(&["build", "like_buyers"]);
+    assert_eq!(told(&project), (status, build));
+    project.segment("buyers", "SELECT profile_id FROM profiles WHERE answer = 1\n");
+    project.ok(&["build"]);
+    assert_eq!(told(&project).0, "lookalike");
     // A seed that reads its own look-alikes would never come to rest.
     project.segment("buyers", "SELECT profile_id FROM segments.like_buyers\n");
     let build: Value = project.fails(&["build", "--format", "json"]).value();

@@ -20,6 +20,7 @@
 //! - [`warm`]: a session that keeps what it read against commands that keep nothing
 //! - [`lookalike`]: who is found for a seed, what is said of it, what is refused
 //! - [`audiences`]: audiences of look-alikes, built again in their place
+//! - [`features`]: encoded features that are kept: the same is found with them and without
 //! - [`crash`]: killed writers, writers at the same time
 //! - [`golden`]: help and error texts, reviewed as diffs
 //! - [`support`]: a project, and running the binary in it
@@ -29,6 +30,7 @@ mod bad_input;
 mod bitmaps;
 mod crash;
 mod explain;
+mod features;
 mod fuzz;
 mod golden;
 mod import;
