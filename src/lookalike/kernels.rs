@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use crate::membership::{Mask, Membership};
 use crate::model::{ProfileId, millis_since};
 
-use super::additive::add_scaled;
+use super::additive::{LINE_ROWS, add_scaled};
 use super::encode::{Encoded, Encoder};
 use super::fold::{fold_of, folds_for};
 use super::frame::{Column, Frame};
@@ -88,16 +88,14 @@ impl Kernels {
 
     /// One weight a column: the kernel of the logistic regression, on the numbers as they lie.
     pub fn linear(&self, out: &mut [f32]) {
-        out.par_chunks_mut(BLOCK_ROWS * 8).enumerate().for_each(|(chunk, out)| {
-            for (block, out) in out.chunks_mut(BLOCK_ROWS).enumerate() {
-                let start = (chunk * 8 + block) * BLOCK_ROWS;
-                out.fill(0.0);
-                let columns = self.encoded.numbers.iter().zip(&self.weights);
-                let columns: Vec<(f32, &[f32])> = columns
-                    .map(|(numbers, weight)| (*weight, &numbers[start..start + out.len()]))
-                    .collect();
-                add_scaled(&columns, out);
-            }
+        out.par_chunks_mut(LINE_ROWS).enumerate().for_each(|(block, out)| {
+            let start = block * LINE_ROWS;
+            out.fill(0.0);
+            let columns = self.encoded.numbers.iter().zip(&self.weights);
+            let columns: Vec<(f32, &[f32])> = columns
+                .map(|(numbers, weight)| (*weight, &numbers[start..start + out.len()]))
+                .collect();
+            add_scaled(&columns, out);
         });
     }
 
