@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ROWS, FEATURES = 1_000_000, 64
 
 
-def best(work, repeats):
+def middle(work, repeats):
     times = []
     for _ in range(repeats):
         started = time.perf_counter()
@@ -64,12 +64,12 @@ class Peers:
         np, few = self.np, self.args.lightgbm_rows
         predict = lambda: self.trees.predict(self.rows[:few], raw_score=True, num_threads=self.args.threads)
         return {
-            "read, 1 thread": best(lambda: self.columns.sum(), 7),
-            f"read, {self.args.threads} threads": best(self.read, 7),
-            "numpy, columns": best(lambda: self.columns @ self.weights, 7),
-            "scikit-learn": best(lambda: self.line.decision_function(self.rows), 7),
-            "LightGBM": best(predict, 1) * ROWS / few,
-            "numpy argpartition": best(lambda: np.argpartition(-self.scores, ROWS // 100)[: ROWS // 100], 7),
+            "read, 1 thread": middle(lambda: self.columns.sum(), 7),
+            f"read, {self.args.threads} threads": middle(self.read, 7),
+            "numpy, columns": middle(lambda: self.columns @ self.weights, 7),
+            "scikit-learn": middle(lambda: self.line.decision_function(self.rows), 7),
+            "LightGBM": middle(predict, 1) * ROWS / few,
+            "numpy argpartition": middle(lambda: np.argpartition(-self.scores, ROWS // 100)[: ROWS // 100], 7),
         }
 
 

@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use crate::error::Result;
 use crate::membership::Membership;
-use crate::model::{BuildId, TableName, millis_since};
+use crate::model::{BuildId, millis_since};
 use crate::query::crew;
-use crate::store::{Change, Committed, FileLayout, encode};
+use crate::store::{Change, Committed};
 
 use super::build::{Build, BuiltSegment, Outcome, Running};
 use super::catalog::{State, Status};
+use super::files::{add_memberships, add_states};
 use super::rows::{self, Part};
 
 /// A membership as it is stored, and how it differs from the one before.
@@ -44,7 +45,13 @@ impl Running<'_> {
         }
         let mut change = Change::new("build", self.request.now);
         change.build = Some(build.0);
-        self.put(&mut change, build, &made, &states).await?;
+        let place = (self.request.store, self.request.snapshot);
+        let parts = made.iter().filter_map(|(name, made)| {
+            let definition = self.parsed.get(name)?.as_ref().ok()?.definition.as_str();
+            Some((name.as_str(), definition, &made.parts[..]))
+        });
+        add_memberships(place, (build, self.request.as_of), parts, &mut change).await?;
+        add_states(place, &states, &mut change).await?;
         tracing::debug!(ms = millis_since(started), "wrote memberships");
         match self.request.store.commit(self.request.snapshot, change).await? {
             Committed::Done(_) => {}
@@ -75,33 +82,6 @@ impl Running<'_> {
         };
         let threads = self.request.limits.threads.get();
         Ok(crew::map(built.collect(), threads, made).await?.into_iter().collect())
-    }
-
-    async fn put(
-        &self,
-        change: &mut Change,
-        build: BuildId,
-        made: &BTreeMap<String, Made>,
-        states: &[State],
-    ) -> Result<()> {
-        let (store, snapshot) = (self.request.store, self.request.snapshot);
-        let segments = made.iter().filter_map(|(name, made)| {
-            let definition = self.parsed.get(name)?.as_ref().ok()?.definition.as_str();
-            Some((name.as_str(), definition, &made.parts[..]))
-        });
-        let schema = &snapshot.table(TableName::Memberships)?.schema;
-        let rows = rows::memberships(schema, build, self.request.as_of, segments)?;
-        if rows.num_rows() > 0 {
-            let encoded = encode::encode(schema, &[rows], FileLayout::of(TableName::Memberships))?;
-            let file = store.put(TableName::Memberships, "", encoded).await?;
-            change.table(TableName::Memberships).added.push(file);
-        }
-        let schema = &snapshot.table(TableName::Builds)?.schema;
-        let rows = rows::builds(schema, states)?;
-        let encoded = encode::encode(schema, &[rows], FileLayout::of(TableName::Builds))?;
-        let file = store.put(TableName::Builds, "", encoded).await?;
-        change.table(TableName::Builds).added.push(file);
-        Ok(())
     }
 
     /// What the build says about one segment, and what it keeps.

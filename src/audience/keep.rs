@@ -5,9 +5,10 @@ use crate::error::Result;
 use crate::membership::Membership;
 use crate::model::{AsOf, BuildId, Name, TableName};
 use crate::query::{Limits, Session};
-use crate::store::{Change, Committed, FileLayout, Store, StoreSnapshot, TableChange, encode};
+use crate::store::{Change, Committed, Store, StoreSnapshot, TableChange};
 
 use super::catalog::{Catalog, State, Status};
+use super::files::{add_memberships, add_states};
 use super::rows;
 
 /// What to keep, and where.
@@ -70,16 +71,11 @@ pub async fn keep(request: &KeepRequest<'_>) -> Result<(State, Committed)> {
     };
     let mut change = Change::new(request.operation, request.now);
     change.build = Some(build.0);
-    let schema = &snapshot.table(TableName::Memberships)?.schema;
+    let place = (store, snapshot);
     let parts = rows::parts(membership, snapshot.shard_size()?);
     let segment = (name, request.definition, &parts[..]);
-    let rows = rows::memberships(schema, build, request.as_of, [segment])?;
-    if rows.num_rows() > 0 {
-        let encoded = encode::encode(schema, &[rows], FileLayout::of(TableName::Memberships))?;
-        let file = store.put(TableName::Memberships, "", encoded).await?;
-        change.table(TableName::Memberships).added.push(file);
-    }
-    add_state(store, snapshot, &state, &mut change).await?;
+    add_memberships(place, (build, request.as_of), [segment], &mut change).await?;
+    add_states(place, std::slice::from_ref(&state), &mut change).await?;
     if let Some((table, beside)) = &request.beside {
         *change.table(*table) = beside.clone();
     }
@@ -115,24 +111,9 @@ pub async fn mark_stale(
     };
     let mut change = Change::new("build", now);
     change.build = Some(build.0);
-    add_state(store, snapshot, &state, &mut change).await?;
+    add_states((store, snapshot), std::slice::from_ref(&state), &mut change).await?;
     Ok(match store.commit(snapshot, change).await? {
         Committed::Conflict(_) => None,
         Committed::Done(_) => Some(build),
     })
-}
-
-/// Adds a row to the table of builds.
-async fn add_state(
-    store: &Store,
-    snapshot: &StoreSnapshot,
-    state: &State,
-    change: &mut Change,
-) -> Result<()> {
-    let schema = &snapshot.table(TableName::Builds)?.schema;
-    let rows = rows::builds(schema, std::slice::from_ref(state))?;
-    let encoded = encode::encode(schema, &[rows], FileLayout::of(TableName::Builds))?;
-    let file = store.put(TableName::Builds, "", encoded).await?;
-    change.table(TableName::Builds).added.push(file);
-    Ok(())
 }

@@ -11,11 +11,13 @@
 //! - [`import`]: that membership becomes a segment, in one commit
 //! - [`history`]: what past builds made of a segment
 //! - [`keep`]: a membership that was found by other means than SQL becomes a segment
+//! - [`files`]: what a build made, as files of the tables, added to a change
 //! - [`rows`]: memberships and build results as rows of their tables
 
 pub mod build;
 pub mod catalog;
 mod commit;
+mod files;
 pub mod history;
 pub mod import;
 pub mod keep;

@@ -1,5 +1,6 @@
 //! The members of one block of 65,536 ids: few of them as a list, many as bits, and those between as
-//! both. A container is never changed, so sets share theirs; equal members make equal containers, whatever they were made from.
+//! both. A container is never changed, so sets share theirs; equal members make equal containers, whatever
+//! they were made from.
 
 use std::sync::Arc;
 

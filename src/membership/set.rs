@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 use crate::model::ProfileId;
 
 /// The set of profiles in a segment, as containers of 65,536 ids: up to 896 members as sorted
-/// 16-bit values (2 bytes a member), more than 448 as a bit an id (8 KiB), so some as both. A copy shares the containers.
+/// 16-bit values (2 bytes a member), more than 448 as a bit an id (8 KiB), so some as both. A copy shares
+/// the containers.
 ///
 /// ```
 /// use throng::membership::Membership;

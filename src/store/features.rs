@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::model::{AsOf, TableName};
 
 use super::location::storage;
-use super::vacuum::Vacuumed;
+use super::vacuum::{Vacuumed, cutoff};
 use super::{Record, Store};
 
 /// The folder below the store.
@@ -112,8 +112,7 @@ impl Store {
         now: AsOf,
         dry_run: bool,
     ) -> Result<Vacuumed> {
-        let age = older_than.num_microseconds().unwrap_or(i64::MAX);
-        let cutoff = now.micros().saturating_sub(age);
+        let cutoff = cutoff(older_than, now);
         let mut vacuumed = Vacuumed::default();
         for (set, objects) in self.feature_sets().await? {
             let is_whole = objects.iter().any(|o| o.location.filename() == Some(HEAD));

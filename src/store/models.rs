@@ -13,7 +13,7 @@ use crate::model::AsOf;
 
 use super::Store;
 use super::location::storage;
-use super::vacuum::Vacuumed;
+use super::vacuum::{Vacuumed, cutoff};
 
 /// The folder below the store.
 const FOLDER: &str = "_throng_models";
@@ -54,8 +54,7 @@ impl Store {
         now: AsOf,
         dry_run: bool,
     ) -> Result<Vacuumed> {
-        let age = older_than.num_microseconds().unwrap_or(i64::MAX);
-        let cutoff = now.micros().saturating_sub(age);
+        let cutoff = cutoff(older_than, now);
         let folder = self.location.folder(FOLDER);
         let listed = self.location.root().list(Some(&folder)).try_collect::<Vec<_>>();
         let mut vacuumed = Vacuumed::default();

@@ -25,6 +25,11 @@ pub struct Vacuumed {
     pub bytes: u64,
 }
 
+/// The moment that is `age` before `now`, in microseconds.
+pub(super) fn cutoff(age: TimeDelta, now: AsOf) -> i64 {
+    now.micros().saturating_sub(age.num_microseconds().unwrap_or(i64::MAX))
+}
+
 /// Removes files that the newest version does not name and that are older than `keep`, so that a
 /// reader or writer that still works on an older version is left in peace.
 ///
@@ -40,7 +45,7 @@ pub async fn vacuum(
     dry_run: bool,
 ) -> Result<Vacuumed> {
     let location = store.location();
-    let cutoff = now.micros().saturating_sub(older_than.num_microseconds().unwrap_or(i64::MAX));
+    let cutoff = cutoff(older_than, now);
     let mut doomed = Vec::new();
     for table in snapshot.tables() {
         doomed.extend(unneeded(store, snapshot, table.name).await?);

@@ -109,8 +109,7 @@ async fn a_warm_build_makes_what_a_cold_one_makes() {
     for (name, sql) in &files {
         project.segment(name, sql);
     }
-    // A build asks for more than a question: it reads what was built before with a window.
-    for bytes in [64 << 20, 4 << 20] {
+    for bytes in MEMORY_BYTES {
         let warm = engine(&project, bytes).warm(Some(moment())).expect("a session");
         // Another session builds nothing anew; so something changes for each.
         for round in 0..3 {

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{
     Array, ArrayRef, AsArray as _, BooleanArray, Date32Array, ListArray, RecordBatch,
@@ -64,23 +64,27 @@ pub(super) struct ItemSets {
 pub(super) struct Columns {
     arrays: HashMap<String, ArrayRef>,
     rows: usize,
-    items: Mutex<HashMap<String, Option<Arc<ItemSets>>>>,
-    /// The least and the greatest day of columns of days.
-    days: Mutex<HashMap<String, Option<(i32, i32)>>>,
-    /// Columns of another type than in the file.
-    conformed: Mutex<HashMap<(String, DataType), ArrayRef>>,
+    derived: Mutex<Derived>,
+}
+
+/// What conditions made of columns, each once.
+#[derive(Debug, Default)]
+struct Derived {
+    items: HashMap<String, Option<Arc<ItemSets>>>,
+    /// The least and the greatest day of columns of days; nothing where all are null.
+    days: HashMap<String, Option<(i32, i32)>>,
+    /// Columns as another type than in the file.
+    conformed: HashMap<(String, DataType), ArrayRef>,
 }
 
 impl Columns {
     /// Columns of `rows` rows.
     pub(super) fn new(arrays: HashMap<String, ArrayRef>, rows: usize) -> Self {
-        Self {
-            arrays,
-            rows,
-            items: Mutex::default(),
-            days: Mutex::default(),
-            conformed: Mutex::default(),
-        }
+        Self { arrays, rows, derived: Mutex::default() }
+    }
+
+    fn derived(&self) -> MutexGuard<'_, Derived> {
+        self.derived.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The columns of `batch`.
@@ -124,8 +128,7 @@ impl Columns {
         if column.data_type() == data_type {
             return Ok(column);
         }
-        let mut known = self.conformed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        match known.entry((name.to_owned(), data_type.clone())) {
+        match self.derived().conformed.entry((name.to_owned(), data_type.clone())) {
             Entry::Occupied(array) => Ok(Arc::clone(array.get())),
             Entry::Vacant(free) => Ok(Arc::clone(free.insert(conformed(&column, data_type)?))),
         }
@@ -134,17 +137,15 @@ impl Columns {
     /// The least and the greatest day of the column `name`, which are `days`; nothing where all are
     /// null.
     fn bounds(&self, name: &str, days: &Date32Array) -> Option<(i32, i32)> {
-        let mut known = self.days.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        *known.entry(name.to_owned()).or_insert_with(|| Some((min(days)?, max(days)?)))
+        let bounds = || Some((min(days)?, max(days)?));
+        *self.derived().days.entry(name.to_owned()).or_insert_with(bounds)
     }
 
     /// The item sets of the list column `name`, where its items are few.
     fn items(&self, name: &str) -> Result<Option<Arc<ItemSets>>> {
         let column = self.column(name)?;
-        let mut items = self.items.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let known =
-            items.entry(name.to_owned()).or_insert_with(|| ItemSets::of(&column).map(Arc::new));
-        Ok(known.clone())
+        let sets = || ItemSets::of(&column).map(Arc::new);
+        Ok(self.derived().items.entry(name.to_owned()).or_insert_with(sets).clone())
     }
 }
 

@@ -89,27 +89,29 @@ fn ahead(key: &ArrayRef, options: SortOptions, wanted: usize) -> Option<UInt32Ar
     if wanted == 0 || wanted.saturating_mul(2) > key.len() || key.null_count() > 0 {
         return None;
     }
-    // Numbers that compare as the values do.
-    let ascending: Vec<i128> = match key.data_type() {
+    // Numbers that compare as the values do in the order.
+    let number = |value: i128| if options.descending { !value } else { value };
+    let numbers: Vec<i128> = match key.data_type() {
         DataType::Int64 => {
-            key.as_primitive::<Int64Type>().values().iter().map(|v| i128::from(*v)).collect()
+            let values = key.as_primitive::<Int64Type>().values();
+            values.iter().map(|v| number(i128::from(*v))).collect()
         }
-        DataType::Decimal128(..) => key.as_primitive::<Decimal128Type>().values().to_vec(),
+        DataType::Decimal128(..) => {
+            key.as_primitive::<Decimal128Type>().values().iter().map(|v| number(*v)).collect()
+        }
         DataType::Float64 => {
             // The order of `f64::total_cmp`, which rows have too.
             let bits = |v: &f64| {
                 let bits = v.to_bits().cast_signed();
                 i128::from(bits ^ (((bits >> 63).cast_unsigned()) >> 1).cast_signed())
             };
-            key.as_primitive::<Float64Type>().values().iter().map(bits).collect()
+            key.as_primitive::<Float64Type>().values().iter().map(|v| number(bits(v))).collect()
         }
         _ => return None,
     };
-    let places = |value: &i128| if options.descending { !*value } else { *value };
-    let mut sorted: Vec<i128> = ascending.iter().map(places).collect();
-    let (_, last, _) = sorted.select_nth_unstable(wanted - 1);
-    let last = *last;
-    let rows = (0_u32..).zip(&ascending).filter(|(_, value)| places(value) <= last);
+    let mut unordered = numbers.clone();
+    let last = *unordered.select_nth_unstable(wanted - 1).1;
+    let rows = (0_u32..).zip(&numbers).filter(|(_, number)| **number <= last);
     Some(rows.map(|(row, _)| row).collect())
 }
 

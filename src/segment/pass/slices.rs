@@ -76,7 +76,7 @@ impl Part {
         let mut part = Self::default();
         let mut slices = Slices { first: program.filters.len(), ..Slices::default() };
         let mut fed: BTreeMap<FilterId, Vec<Consumer>> = BTreeMap::new();
-        for (_, family) in families(&needs, program) {
+        for family in families(&needs, program) {
             let mut shorter: Option<(Consumer, FilterId)> = None;
             for (consumer, filter) in family {
                 let source = match shorter {
@@ -167,11 +167,10 @@ impl Part {
 
 impl Found {
     fn take_over(&mut self, from: AggregateId, into: AggregateId) -> Result<()> {
-        let Some(mut longer) = self.states.remove(&into) else { return Ok(()) };
-        let shorter = self.states.get(&from);
-        let taken = shorter.map_or(Ok(()), |shorter| longer.take_over(shorter));
-        self.states.insert(into, longer);
-        taken
+        match self.states.get_disjoint_mut([&from, &into]) {
+            [Some(shorter), Some(longer)] => longer.take_over(shorter),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -212,19 +211,15 @@ type Kind<'a> = (Vec<&'a Expr>, i64, Option<(Function, Option<&'a Expr>, &'a Dat
 
 /// The consumers of rows in families, in each of which the windows lie in each other; the shortest comes
 /// first.
-fn families<'a>(
-    needs: &[Need],
-    program: &'a Program,
-) -> Vec<(Kind<'a>, Vec<(Consumer, FilterId)>)> {
+fn families<'a>(needs: &[Need], program: &'a Program) -> Vec<Vec<(Consumer, FilterId)>> {
     let mut places: HashMap<Kind<'a>, usize> = HashMap::new();
-    let mut families: Vec<(Kind<'a>, Vec<(Consumer, FilterId)>)> = Vec::new();
+    let mut families: Vec<Vec<(Consumer, FilterId)>> = Vec::new();
     let mut add = |kind: Kind<'a>, consumer: Consumer, filter: FilterId| {
-        let next = families.len();
-        let place = *places.entry(kind.clone()).or_insert(next);
-        if place == next {
-            families.push((kind, Vec::new()));
+        let place = *places.entry(kind).or_insert(families.len());
+        if place == families.len() {
+            families.push(Vec::new());
         }
-        families[place].1.push((consumer, filter));
+        families[place].push((consumer, filter));
     };
     let conditions = |filter: FilterId| {
         let all = program.filters[filter.0].0.iter();
@@ -244,7 +239,7 @@ fn families<'a>(
         }
     }
     let from = |filter: FilterId| bounds(&program.filters[filter.0].0).from;
-    for (_, family) in &mut families {
+    for family in &mut families {
         family.sort_by_key(|(consumer, filter)| (std::cmp::Reverse(from(*filter)), *consumer));
     }
     families
