@@ -26,7 +26,12 @@ where
     let (done, mut results) = mpsc::unbounded_channel();
     let helpers = threads.min(wanted).saturating_sub(1);
     let helpers = (0..helpers).map(|_| tokio::spawn(work(Arc::clone(&queue), done.clone())));
-    let _helpers = Helpers(helpers.collect());
+    let helpers = Helpers(helpers.collect());
+    if !helpers.0.is_empty() {
+        // The task that a thread of tokio spawned last waits for that thread, and no other can take it.
+        // One behind it that does nothing makes the helper free.
+        tokio::spawn(std::future::ready(()));
+    }
     work(queue, done).await;
     let mut all: Vec<Option<T>> = std::iter::repeat_with(|| None).take(wanted).collect();
     for _ in 0..wanted {
@@ -34,6 +39,7 @@ where
             results.recv().await.ok_or_else(|| Error::internal("a task stopped"))?;
         all[place] = Some(result);
     }
+    drop(helpers);
     Ok(all.into_iter().flatten().collect())
 }
 
@@ -78,7 +84,35 @@ impl Drop for Helpers {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::{Duration, Instant};
+
     use super::*;
+
+    /// Whether somebody else does the same before ten seconds are over; never gives up its thread.
+    fn meets(there: &AtomicUsize, wanted: usize) -> bool {
+        there.fetch_add(1, Ordering::SeqCst);
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_secs(10) {
+            if there.load(Ordering::SeqCst) >= wanted {
+                return true;
+            }
+            std::thread::yield_now();
+        }
+        false
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn tasks_that_wait_for_nothing_run_at_the_same_time() {
+        let there = Arc::new(AtomicUsize::new(0));
+        let tasks = (0..2).map(|_| {
+            let there = Arc::clone(&there);
+            async move { meets(&there, 2) }
+        });
+        // On a thread of the runtime, as all of the program is.
+        let all = tokio::spawn(each(tasks.collect::<Vec<_>>(), 2)).await.expect("it is done");
+        assert_eq!(all.expect("no task panics"), [true, true]);
+    }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
     async fn results_come_in_the_order_of_the_tasks() {
