@@ -78,8 +78,8 @@ class Session:
     """A process of `throng sql` that has read its columns into memory and keeps no set of a leaf, so that every
     build evaluates all of it."""
 
-    def __init__(self, throng):
-        self.process = subprocess.Popen([*throng.command, "--memory", SESSION_MEMORY, "sql", "--as-of", AS_OF],
+    def __init__(self, throng, as_of=AS_OF):
+        self.process = subprocess.Popen([*throng.command, "--memory", SESSION_MEMORY, "sql", "--as-of", as_of],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for statement in (".leaves off", ".warm"):
             self.ask(statement)

@@ -216,6 +216,9 @@ fn text(report: &LookalikeReport) -> String {
 fn details(out: &mut String, found: &Report) {
     reach(out, &found.reach);
     out.push_str("\nWhat sets the seed apart\n");
+    if found.top_features.is_empty() {
+        out.push_str("  no single feature\n");
+    }
     for factor in found.top_features.iter().take(8) {
         let _infallible = writeln!(out, "  {}", factor.reason);
     }

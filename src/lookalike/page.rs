@@ -184,6 +184,9 @@ fn quality(out: &mut String, report: &Report) {
 
 fn factors(out: &mut String, report: &Report) {
     out.push_str("<h2>What sets the seed apart</h2>");
+    if report.top_features.is_empty() {
+        out.push_str("<p>No single feature.</p>");
+    }
     for factor in &report.top_features {
         let most = factor
             .buckets

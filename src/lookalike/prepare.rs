@@ -17,7 +17,7 @@ use crate::model::TableName;
 use crate::query::Session;
 use crate::store::features::set_name;
 
-use super::encode::{ENCODING, Encoded, Encoder, Feature, Study, encode_values, stride};
+use super::encode::{ENCODING, Encoded, Encoder, Feature, Study, WORD_BINS, encode_values, stride};
 use super::features::{Draft, Drafted, FeatureQuery, depends_on_moment, named_twice};
 use super::frame::Values;
 use super::items::Items;
@@ -211,9 +211,17 @@ fn encode_draft(
     keep: &Keep,
     (name, set): (&str, &str),
 ) -> Result<Shelf> {
-    let Draft { columns, left_out, notes, raw } = draft;
+    let Draft { columns, left_out, mut notes, raw } = draft;
+    let words: Vec<usize> = columns.iter().map(|column| column.labels.len()).collect();
     let settled = columns.into_par_iter().map(|column| settle(column, given, layout.len()));
     let (shelved, ready): (Vec<Shelved>, Vec<Option<Ready>>) = settled.unzip();
+    let used = shelved.iter().zip(words).filter(|(column, _)| column.feature.is_some());
+    notes.extend(used.filter(|(_, words)| *words > WORD_BINS).map(|(column, words)| {
+        format!(
+            "{}: of its {words} different words the {WORD_BINS} most frequent are told apart, the others are one",
+            column.name
+        )
+    }));
     let ready: Vec<Ready> = ready.into_iter().flatten().collect();
     let mut head = Head::new(shelved, layout);
     (head.left_out, head.notes) = (left_out, notes);

@@ -15,6 +15,10 @@ const BUCKETS: usize = 6;
 /// Words that are shown of a column.
 const WORDS: usize = 8;
 
+/// A bucket that is less frequent in the seed than this many times sets nobody apart: it would be told
+/// as 1.0x.
+const STANDS_OUT: f64 = 1.05;
+
 /// A bucket of a feature, in the seed, in the audience and in the population.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Bucket {
@@ -41,6 +45,19 @@ pub struct Factor {
     pub reason: String,
     /// Its buckets, in order; those with few members are left out.
     pub buckets: Vec<Bucket>,
+}
+
+impl Factor {
+    /// Whether its most typical bucket is notably more frequent in the seed than among the others.
+    pub(crate) fn stands_out(&self) -> bool {
+        typical(&self.buckets).is_some_and(|bucket| bucket.lift >= STANDS_OUT)
+    }
+}
+
+/// The bucket that is most typical for the seed.
+fn typical(buckets: &[Bucket]) -> Option<&Bucket> {
+    let telling = |bucket: &Bucket| bucket.seed_share * bucket.lift.max(1e-9).ln();
+    buckets.iter().max_by(|a, b| telling(a).total_cmp(&telling(b)))
 }
 
 /// The factors, the most telling first; `counts` are those of the bins of each feature, and `members` how
@@ -87,20 +104,14 @@ fn factor(feature: &Feature, of_bins: &[Count], members: &[u64]) -> Option<Facto
             },
         ));
     }
-    let shown: Vec<&Bucket> =
-        buckets.iter().filter(|(hidden, _)| !hidden).map(|(_, bucket)| bucket).collect();
-    let telling = |bucket: &&&Bucket| bucket.seed_share * bucket.lift.max(1e-9).ln();
-    let best = shown.iter().max_by(|a, b| telling(a).total_cmp(&telling(b)))?;
+    let buckets: Vec<Bucket> =
+        buckets.into_iter().filter(|(hidden, _)| !hidden).map(|(_, bucket)| bucket).collect();
+    let best = typical(&buckets)?;
     // "spend in [120, 400)" and "country in ES", but "spend below 120" and "spend missing".
     let inside = feature.is_word() || best.bucket.starts_with('[');
     let inside = if inside && best.bucket != "missing" { "in " } else { "" };
     let reason = format!("{} {inside}{}: {:.1}x in the seed", feature.name, best.bucket, best.lift);
-    Some(Factor {
-        feature: feature.name.clone(),
-        information,
-        reason,
-        buckets: buckets.into_iter().filter(|(hidden, _)| !hidden).map(|(_, b)| b).collect(),
-    })
+    Some(Factor { feature: feature.name.clone(), information, reason, buckets })
 }
 
 /// Bins that are told as one.

@@ -20,9 +20,9 @@ use super::fair::{Groups, Selection};
 use super::features::LeftOut;
 use super::fold::{FoldModel, fold_of, folds_for};
 use super::leaks::telltales;
-use super::lift::{HeldOut, auc_band};
+use super::lift::{Banded, HeldOut, auc_band};
 use super::model::{Lineage, Model};
-use super::reasons::factors;
+use super::reasons::{Factor, factors};
 use super::recipe::{
     CURVE_ROWS, Census, Learnt, Problem, Role, Sample, curve, learn, score, stability,
 };
@@ -34,6 +34,9 @@ use super::why::Asked;
 
 /// Factors that are told; the others say little.
 const FACTORS_MAX: usize = 12;
+
+/// The AUC of a guess.
+const CHANCE: f64 = 0.5;
 
 /// What the work is on.
 pub(super) struct Work {
@@ -157,6 +160,17 @@ fn absent_note(absent: &[String]) -> Option<String> {
         format!(
             "the model knows features that are not there, and takes them as missing: {}",
             absent.join(", ")
+        )
+    })
+}
+
+/// Says so where held-out seeds may as well have been found by chance.
+fn chance_note(metrics: &Metrics) -> Option<String> {
+    let Banded { value, low, high } = metrics.auc_band;
+    (low <= CHANCE).then(|| {
+        format!(
+            "these features do not tell the seed from the others: its AUC is {value:.2} ({low:.2} to {high:.2}), \
+             and guessing has {CHANCE}; do not use the audience, and write queries in sql/features that say more"
         )
     })
 }
@@ -354,7 +368,7 @@ impl<'a> Place<'a> {
         &self,
         ready: Ready<'_>,
         chosen: &[u32],
-        (told, fairness): (Told, Vec<Fairness>),
+        (mut told, fairness): (Told, Vec<Fairness>),
         mut watch: Watch,
     ) -> Result<Found> {
         let Ready { everybody, counts, model, scores, held, stability } = ready;
@@ -371,6 +385,7 @@ impl<'a> Place<'a> {
         let audience_lift = held.reach(chosen.len() as f64 / candidates as f64).lift;
         let scores = self.scores(&model, &scores);
         watch.stage("score table");
+        told.notes.extend(chance_note(&model.metrics));
         let report = Report {
             seed: self.request.seed.clone(),
             seeds: self.census.seeds as u64,
@@ -384,7 +399,11 @@ impl<'a> Place<'a> {
             audience: None,
             audience_lift,
             reach: held.table(),
-            top_features: factors.into_iter().take(FACTORS_MAX).collect(),
+            top_features: factors
+                .into_iter()
+                .filter(Factor::stands_out)
+                .take(FACTORS_MAX)
+                .collect(),
             features: model.encoder.features.len() as u64,
             reused: told.reused,
             left_out: told.left_out,

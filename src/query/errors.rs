@@ -137,6 +137,11 @@ impl Sql<'_> {
                     .with_hint("the tables are profiles, events, identifiers and segments.NAME"),
             };
         }
+        if text.contains("No SQL statements were provided") {
+            return self
+                .place(Error::input("there is no query"), None)
+                .with_hint("write one: SELECT profile_id FROM profiles WHERE ...");
+        }
         let message = diagnostic.map_or_else(|| plain(&text), described);
         let hint = hints::for_message(&message);
         let mut error = self.place(Error::input(message), diagnostic.and_then(position));
