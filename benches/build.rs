@@ -9,6 +9,11 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use throng::engine::{BuildOptions, DemoOptions, Engine, EngineOptions, demo};
 use throng::model::AsOf;
 
+/// As the program has it.
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 const PROFILES: u32 = 100_000;
 const EVENTS: u64 = 1_000_000;
 

@@ -11,6 +11,11 @@ use throng::engine::{DirectSource, Engine, EngineOptions};
 use throng::model::AsOf;
 use throng::source::shop::{self, ShopSpec};
 
+/// As the program has it.
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 const PROFILES: u32 = 100_000;
 const EVENTS: u64 = 1_000_000;
 

@@ -9,6 +9,11 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use throng::lookalike::kernels::Kernels;
 
+/// As the program has it.
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 const ROWS: usize = 1_000_000;
 const FEATURES: usize = 64;
 const SEEDS: usize = 10_000;

@@ -10,6 +10,11 @@ use throng::membership::wire::{Format, decode, encode};
 use throng::membership::{Mask, Membership};
 use throng::model::ProfileId;
 
+/// As the program has it.
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 const PROFILES: u32 = 1_000_000;
 
 /// Shapes of a set, by the share of the profiles that are in; above 6.25 % (4,096 of 65,536) a

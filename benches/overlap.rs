@@ -11,6 +11,11 @@ use throng::membership::wire::{Format, decode};
 use throng::membership::{Mask, Membership, matrix};
 use throng::model::ProfileId;
 
+/// As the program has it.
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Densities of the two-way counts.
 const DENSITIES: [(&str, f64); 8] = [
     ("0.1%", 0.001),

@@ -14,6 +14,11 @@ use throng::query::{Limits, Session};
 use throng::segment::{Batch, Planned};
 use throng::store::{Location, Store};
 
+/// As the program has it.
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 const PROFILES: u32 = 100_000;
 const EVENTS: u64 = 1_000_000;
 

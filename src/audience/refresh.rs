@@ -12,8 +12,9 @@ use std::time::Instant;
 use crate::error::Result;
 use crate::membership::Membership;
 use crate::model::{AsOf, BuildId, Name, TableName, millis_since};
-use crate::segment::pass::Within;
-use crate::segment::{Batch, Changes, Planned};
+use crate::segment::pass::{Chosen, Within};
+use crate::segment::program::{Leaf, LeafId};
+use crate::segment::{Batch, BatchRun, Changes, Planned};
 use crate::store::FilesSince;
 
 use super::build::{Outcome, Running, scaled};
@@ -34,6 +35,8 @@ struct Refresh {
     all: Membership,
     /// The memberships that they are spliced into.
     before: BTreeMap<String, Membership>,
+    /// The leaves of those that take the first profiles in some order.
+    ranks: BTreeMap<String, LeafId>,
 }
 
 impl Running<'_> {
@@ -44,9 +47,8 @@ impl Running<'_> {
         batch: &mut Batch,
     ) -> Result<()> {
         let started = Instant::now();
-        let Some(Refresh { touched, all, mut before }) = self.followed(todo, batch).await? else {
-            return Ok(());
-        };
+        let Some(refresh) = self.followed(todo, batch).await? else { return Ok(()) };
+        let Refresh { touched, all, mut before, ranks } = refresh;
         // Those that nothing touched are what they were.
         let (same, moved): (Vec<_>, Vec<_>) = touched.iter().partition(|(_, t)| t.is_empty());
         for (name, _) in same {
@@ -61,14 +63,42 @@ impl Running<'_> {
         let ms = millis_since(started);
         tracing::info!(ms, segments = touched.len(), profiles = all.len(), "refreshed");
         for (name, touched) in moved {
-            // One that could not be evaluated for some row is left to be evaluated in full.
-            let Some(found) = run.memberships.remove(name) else { continue };
             let before = before.remove(name).unwrap_or_default();
-            let now = before.and_not(touched).or(&found.and(touched));
+            let now = if let Some(leaf) = ranks.get(name) {
+                Self::first(&alone, &run, *leaf, (&before, touched))
+            } else {
+                let found = run.memberships.remove(name);
+                found.map(|found| before.and_not(touched).or(&found.and(touched)))
+            };
+            // One that could not be evaluated for some row is left to be evaluated in full.
+            let Some(now) = now else { continue };
             let share = run.shares.get(name).copied().unwrap_or(0.0);
             self.refreshed(name, before, now, (scaled(ms, share), touched.len()))?;
         }
         Ok(())
+    }
+
+    /// Whom `leaf` takes now, where those that were evaluated tell: the members `before`, and who is
+    /// `touched`. Nothing where others may have moved up.
+    ///
+    /// Whoever was no member and is not touched came behind every member, and still comes behind those
+    /// that are not touched. So none of them gets in where all places are taken by the time that the last
+    /// member who is not touched comes.
+    fn first(
+        batch: &Batch,
+        run: &BatchRun,
+        leaf: LeafId,
+        (before, touched): (&Membership, &Membership),
+    ) -> Option<Membership> {
+        let Leaf::Ranked(ranked) = &batch.program().leaves[leaf.0] else { return None };
+        let Chosen { members, last } = run.chosen(leaf)?;
+        let all = ranked.take as u64;
+        let still = before.and_not(touched);
+        let is_out = still.and_not_len(members) > 0;
+        let is_last = last.is_some_and(|last| still.contains(last));
+        let is_full = members.len() == all && (is_out || is_last);
+        // Where places were free, everybody was in who could be.
+        (before.len() < all || is_full).then(|| members.clone())
     }
 
     /// Notes the membership of a refreshed segment: `cost` is its milliseconds, and the profiles that
@@ -126,7 +156,18 @@ impl Running<'_> {
         }
         let names = touched.keys().map(String::as_str);
         let before = self.catalog.memberships(&self.session, names).await?;
-        Ok(Some(Refresh { touched, all, before }))
+        let ranks: BTreeMap<String, LeafId> = touched
+            .iter()
+            .filter(|(_, touched)| !touched.is_empty())
+            .filter_map(|(name, _)| Some((name.clone(), touches[name].ranks?)))
+            .collect();
+        // Whoever had a place may lose it to somebody who is touched.
+        let members = ranks.keys().filter_map(|name| before.get(name));
+        let all = members.fold(all, |all, members| all.or(members));
+        if !is_few(&all) {
+            return Ok(None);
+        }
+        Ok(Some(Refresh { touched, all, before, ranks }))
     }
 
     /// The segments that can be refreshed from the same base: the one that most have.

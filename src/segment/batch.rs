@@ -14,7 +14,7 @@ use crate::query::{Limits, Session, crew};
 
 use super::compile::Seen;
 use super::evaluate::Planned;
-use super::pass::{self, Cost, Output, RunRequest, Within};
+use super::pass::{self, Chosen, Cost, Output, RunRequest, Within};
 use super::program::{Leaf, LeafId, Program, SetExpr};
 
 /// Segments compiled together.
@@ -35,6 +35,8 @@ pub struct BatchRun {
     pub leaf_rows: BTreeMap<LeafId, u64>,
     /// The leaves of segments that wait for an opaque one.
     leaves: BTreeMap<LeafId, Membership>,
+    /// The leaves that rank.
+    ranked: BTreeMap<LeafId, Chosen>,
     /// Each segment's share of the cost of the passes, 0..=1.
     pub shares: BTreeMap<String, f64>,
     /// What they read.
@@ -42,6 +44,11 @@ pub struct BatchRun {
 }
 
 impl BatchRun {
+    /// Whom leaf `id` takes, which ranks.
+    pub fn chosen(&self, id: LeafId) -> Option<&Chosen> {
+        self.ranked.get(&id)
+    }
+
     /// The members of leaf `id`, of a batch of leaves.
     pub fn leaf(&self, id: LeafId) -> Option<&Membership> {
         self.leaves.get(&id).or_else(|| self.memberships.get(&id.to_string()))
@@ -223,6 +230,7 @@ impl Batch {
             memberships: BTreeMap::new(),
             leaf_rows: BTreeMap::new(),
             leaves: BTreeMap::new(),
+            ranked: BTreeMap::new(),
             shares: BTreeMap::new(),
             cost: Cost::default(),
         };
@@ -261,7 +269,9 @@ impl Batch {
             }
         }
         let ranked = ran.ranked.into_iter();
-        run.leaves.extend(ranked.filter_map(|(leaf, set)| Some((leaf, set.ok()?))));
+        run.ranked.extend(ranked.filter_map(|(leaf, chosen)| Some((leaf, chosen.ok()?))));
+        let ranked = run.ranked.iter().map(|(leaf, chosen)| (*leaf, chosen.members.clone()));
+        run.leaves.extend(ranked);
         run.shares = self.shares(&early, &ran.leaf_rows);
         run.leaf_rows = ran.leaf_rows;
         Ok(run)

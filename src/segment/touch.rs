@@ -3,8 +3,10 @@
 //! A segment is compiled twice: for the moment of the earlier build and for that of this one. The two
 //! sets are laid side by side. Where they are equal, only rows that came or went can have changed a
 //! profile's answer; where they differ in a bound on the time, rows between the two bounds can, too.
-//! Everything else (the order of all profiles, a condition that reads the moment in another way) is
-//! not followed, and the segment is evaluated in full.
+//! A segment that is the first profiles in some order is followed as far as its order can be: whether
+//! others than the touched ones have moved up shows once the touched ones are ranked ([`Touch::ranks`]).
+//! Everything else (a condition that reads the moment in another way) is not followed, and the segment
+//! is evaluated in full.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +17,8 @@ use crate::query::df::{
 
 use super::pass::select::{TimeRange, moment, time_range};
 use super::program::{
-    AggregateId, EVENT, FilterId, Function, Leaf, LeafId, PROFILE, Program, SetExpr, aggregate,
+    AggregateId, EVENT, FilterId, Function, Leaf, LeafId, PROFILE, Program, RankKey, SetExpr,
+    aggregate,
 };
 
 /// What has to be looked at to find the profiles whose answer may have changed.
@@ -32,13 +35,18 @@ pub struct Touch {
     pub reads_attributes: bool,
     /// It is touched where it entered or left one of these.
     pub segments: BTreeSet<String>,
+    /// The leaf that the segment is, where that takes the first profiles in some order.
+    pub ranks: Option<LeafId>,
 }
 
 /// What touches a profile of a segment that was `before`, and is `now`; nothing where that cannot be
 /// told.
 pub fn touch(program: &mut Program, before: &SetExpr, now: &SetExpr) -> Option<Touch> {
     let mut pairs = Pairs { program, found: Found::default() };
-    pairs.sets(before, now)?;
+    let ranks = pairs.ranked(before, now);
+    if ranks.is_none() {
+        pairs.sets(before, now)?;
+    }
     let Found { rows, moved, attributes, flipped, reads_attributes, segments } = pairs.found;
     let mut passing = |filters: BTreeSet<FilterId>| {
         let leaf = |filter| SetExpr::Leaf(program.leaf(Leaf::Events(filter)));
@@ -51,7 +59,7 @@ pub fn touch(program: &mut Program, before: &SetExpr, now: &SetExpr) -> Option<T
         SetExpr::all([any, both.negated()])
     };
     let moved = SetExpr::any(flipped.into_iter().map(one_of).chain([moved]));
-    Some(Touch { events, moved, attributes, reads_attributes, segments })
+    Some(Touch { events, moved, attributes, reads_attributes, segments, ranks })
 }
 
 struct Pairs<'a> {
@@ -135,6 +143,25 @@ impl Pairs<'_> {
         }
     }
 
+    /// The leaf of `now`, where both are the first profiles in the same order.
+    fn ranked(&mut self, before: &SetExpr, now: &SetExpr) -> Option<LeafId> {
+        let (SetExpr::Leaf(before), SetExpr::Leaf(now)) = (before, now) else { return None };
+        let leaf = |id: &LeafId| self.program.leaves[id.0].clone();
+        let (Leaf::Ranked(old), Leaf::Ranked(new)) = (leaf(before), leaf(now)) else { return None };
+        let way = |key: &RankKey| (key.ascending, key.nulls_first);
+        // Whoever is passed over is no member, and yet decides who is.
+        let is_same = old.skip == 0
+            && (old.skip, old.take) == (new.skip, new.take)
+            && old.keys.iter().map(way).eq(new.keys.iter().map(way));
+        if !is_same {
+            return None;
+        }
+        self.sets(&old.among, &new.among)?;
+        let mut keys = old.keys.iter().zip(&new.keys);
+        keys.try_for_each(|(old, new)| self.values(&old.value, &new.value))?;
+        Some(*now)
+    }
+
     /// Rows that pass exactly one of the two lie between their bounds on the time.
     fn filters(&mut self, before: FilterId, now: FilterId) -> Option<()> {
         self.found.rows.extend([before, now]);
@@ -166,14 +193,22 @@ impl Pairs<'_> {
         self.found.moved.insert(filter);
     }
 
+    /// The same expression over aggregates that are followed.
+    fn values(&mut self, before: &Expr, now: &Expr) -> Option<()> {
+        if !is_same(before, now) {
+            return None;
+        }
+        self.found.reads_attributes |= now
+            .column_refs()
+            .iter()
+            .any(|c| c.relation.as_ref().is_some_and(|r| r.table() == PROFILE));
+        let pairs = named(before).into_iter().zip(named(now));
+        pairs.into_iter().try_for_each(|(old, new)| self.aggregates(old, new))
+    }
+
     fn conditions(&mut self, before: &Expr, now: &Expr) -> Option<()> {
-        let (old, new) = (named(before), named(now));
-        if old.len() == new.len() && renumbered(before, &old, &new)? == *now {
-            self.found.reads_attributes |= now
-                .column_refs()
-                .iter()
-                .any(|c| c.relation.as_ref().is_some_and(|r| r.table() == PROFILE));
-            return old.iter().zip(&new).try_for_each(|(old, new)| self.aggregates(*old, *new));
+        if is_same(before, now) {
+            return self.values(before, now);
         }
         match (before, now) {
             (Expr::Not(before), Expr::Not(now)) => self.conditions(before, now),
@@ -248,6 +283,12 @@ fn named(condition: &Expr) -> Vec<AggregateId> {
     // The closure never fails.
     drop(walked);
     found
+}
+
+/// Whether the two say the same of other aggregates.
+fn is_same(before: &Expr, now: &Expr) -> bool {
+    let (old, new) = (named(before), named(now));
+    old.len() == new.len() && renumbered(before, &old, &new).as_ref() == Some(now)
 }
 
 /// `condition` with the aggregates of `now` in place of those of `before`, one for one in the order in

@@ -14,7 +14,7 @@ const SEGMENTS: usize = 40;
 
 /// What analysts write most, and what a random writer hardly hits: windows that move over everybody,
 /// segments of segments, silence.
-const USUAL: [(&str, &str); 7] = [
+const USUAL: [(&str, &str); 9] = [
     (
         "lately",
         "SELECT profile_id FROM events WHERE ts >= now() - INTERVAL '30 days' \
@@ -42,6 +42,17 @@ const USUAL: [(&str, &str); 7] = [
     (
         "both",
         "SELECT profile_id FROM segments.lately INTERSECT SELECT profile_id FROM segments.young",
+    ),
+    (
+        "best",
+        "SELECT profile_id FROM events WHERE event = 'purchase' GROUP BY profile_id \
+         ORDER BY sum(amount) DESC, profile_id LIMIT 12",
+    ),
+    (
+        "busy",
+        "SELECT profile_id FROM (SELECT e.profile_id, count(*) AS n FROM events e \
+         JOIN profiles p ON p.profile_id = e.profile_id WHERE p.plan = 'plus' \
+         AND ts >= now() - INTERVAL '60 days' GROUP BY e.profile_id ORDER BY n DESC LIMIT 15)",
     ),
     (
         "rest",
@@ -173,7 +184,7 @@ async fn a_refresh_is_what_a_full_build_is() {
         project.segment(name, sql);
     }
     let mut minutes = 0;
-    let (mut refreshed, mut moved, mut story) = (0, 0, Vec::new());
+    let (mut refreshed, mut moved, mut ranked, mut story) = (0, 0, 0, Vec::new());
     let as_of = |minutes: i64| {
         let at = chrono::DateTime::from_timestamp(1_744_243_200 + minutes * 60, 0).expect("a time");
         at.format("%Y-%m-%dT%H:%M:%SZ").to_string()
@@ -191,12 +202,14 @@ async fn a_refresh_is_what_a_full_build_is() {
             assert!(segment["error"].is_null(), "{segment}");
             refreshed += usize::from(segment["evaluated"].is_u64());
             let is_moved = segment["entered"] != 0 || segment["exited"] != 0;
+            ranked += usize::from(segment["name"] == "best" && segment["evaluated"].is_u64());
             moved += usize::from(segment["evaluated"].is_u64() && is_moved);
         }
         check(&project, &as_of(minutes), &story);
     }
     eprintln!("{refreshed} refreshed, {moved} of them changed");
     assert!(refreshed > 200 && moved > 20, "{refreshed} refreshed, {moved} of them changed");
+    assert!(ranked > 2, "the best were refreshed {ranked} times");
 }
 
 #[test]

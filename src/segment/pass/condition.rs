@@ -14,7 +14,7 @@ use arrow::array::{
     TimestampMicrosecondArray, new_null_array,
 };
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer};
-use arrow::compute::{FilterBuilder, cast, concat, max, min};
+use arrow::compute::{FilterBuilder, cast, concat, is_not_null, max, min};
 use arrow::datatypes::{
     DataType, Date32Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
 };
@@ -240,15 +240,12 @@ impl Value {
         }
         let all: ArrayRef = Arc::new(Date32Array::from_iter_values(least..=greatest));
         let truths = self.truths(&all)?;
-        let slots = days.values();
-        let place = |row: usize| slots[row].wrapping_sub(least);
-        Ok(Some(truths.of(days.len(), days.nulls(), place)))
+        Ok(Some(truths.of(days.values(), days.nulls(), |day| day.wrapping_sub(least))))
     }
 
     /// Evaluates each distinct value once, and null.
     fn of_dictionary(&self, values: &ArrayRef, keys: &arrow::array::Int32Array) -> Result<Words> {
-        let slots = keys.values();
-        Ok(self.truths(values)?.of(keys.len(), keys.nulls(), |row| slots[row]))
+        Ok(self.truths(values)?.of(keys.values(), keys.nulls(), |key| key))
     }
 
     /// Which of `values` it is true of, and whether of null.
@@ -272,22 +269,27 @@ struct Truths {
 }
 
 impl Truths {
-    /// The rows whose value, the one at `place`, it is true of. What stands at the place of a null does
-    /// not matter.
-    fn of(&self, rows: usize, nulls: Option<&NullBuffer>, place: impl Fn(usize) -> i32) -> Words {
+    /// The rows whose value, the one at the `place` of its slot, it is true of. What stands in the slot of
+    /// a null does not matter.
+    fn of(&self, slots: &[i32], nulls: Option<&NullBuffer>, place: impl Fn(i32) -> i32) -> Words {
         let mut few = [false; 256];
         let true_ones = self.is_true.iter().filter(|is| **is).count();
         let mut words = if true_ones == 1 {
             let one = self.is_true.iter().position(|is| *is);
             let one = one.and_then(|one| i32::try_from(one).ok()).unwrap_or(-1);
-            Words::of_rows(rows, |row| place(row) == one)
+            Words::of_values(slots, |slot| place(slot) == one)
+        } else if self.is_true.len() <= 64 {
+            // A bit a value: shifting many numbers at once beats looking each up.
+            let of_value = |(at, is): (usize, &bool)| u64::from(*is) << at;
+            let all = self.is_true.iter().enumerate().map(of_value).fold(0, |all, one| all | one);
+            Words::of_values(slots, |slot| all >> (place(slot) & 63) & 1 == 1)
         } else if self.is_true.len() <= few.len() {
             few[..self.is_true.len()].copy_from_slice(&self.is_true);
-            Words::of_rows(rows, |row| few[usize::from(place(row).to_le_bytes()[0])])
+            Words::of_values(slots, |slot| few[usize::from(place(slot).to_le_bytes()[0])])
         } else {
             // A negative place is none, and lies behind all of them as an unsigned number.
             let at = |place: i32| self.is_true.get(place.cast_unsigned() as usize).copied();
-            Words::of_rows(rows, |row| at(place(row)).unwrap_or(false))
+            Words::of_values(slots, |slot| at(place(slot)).unwrap_or(false))
         };
         if let Some(nulls) = nulls.filter(|n| n.null_count() > 0) {
             let valid = nulls.inner().bit_chunks().iter_padded();
@@ -295,7 +297,7 @@ impl Truths {
                 *word = (*word & valid) | if self.of_null { !valid } else { 0 };
             }
             if self.of_null {
-                words.and(&Words::ones(rows));
+                words.and(&Words::ones(slots.len()));
             }
         }
         words
@@ -306,7 +308,7 @@ impl Contains {
     fn of(&self, items: &ItemSets) -> Words {
         let bit = items.places.get(&self.item).map_or(0, |place| 1_u64 << place);
         let found = |set: u64| (set & bit != 0) != self.is_negated;
-        let mut words = Words::of_rows(items.sets.len(), |row| found(items.sets[row]));
+        let mut words = Words::of_values(&items.sets, found);
         words.and(&items.is_valid);
         words
     }
@@ -341,7 +343,7 @@ impl ItemSets {
             items.fold(0, |set, item| set | bit_of(item))
         });
         let sets: Vec<u64> = sets.collect();
-        let is_valid = Words::of_rows(lists.len(), |row| lists.is_valid(row));
+        let is_valid = Words::of_true(&is_not_null(lists).ok()?);
         Some(Self { places, sets, is_valid })
     }
 }

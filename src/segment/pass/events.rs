@@ -219,9 +219,8 @@ impl Pass<'_> {
         let Self { work, shard, needs, is_inside } = self;
         let ids = ids_of(columns)?;
         let (ids, start) = shard.located(&ids);
-        let has_place =
-            |row: usize| (ids[row].cast_unsigned().wrapping_sub(start) as usize) < shard.span;
-        let own = (!is_inside).then(|| Words::of_rows(ids.len(), has_place));
+        let has_place = |id: i32| (id.cast_unsigned().wrapping_sub(start) as usize) < shard.span;
+        let own = (!is_inside).then(|| Words::of_values(&ids, has_place));
         let ts = columns.column(tables::TS).ok().map(|ts| integers(&ts)).transpose()?;
         let ts = ts.as_ref().map(|ts| &ts.values()[..]).unwrap_or_default();
         let mut selector =
@@ -293,8 +292,7 @@ impl Selector<'_> {
         if checks_time {
             let (ts, range) = (self.ts, special.time);
             let words = self.times.entry(range).or_insert_with(|| {
-                let is_in = |row: usize| ts[row] >= range.from && ts[row] < range.before;
-                Rc::new(Words::of_rows(ts.len(), is_in))
+                Rc::new(Words::of_values(ts, |ts| ts >= range.from && ts < range.before))
             });
             parts.push(Rc::clone(words));
         }

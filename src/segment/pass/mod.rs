@@ -54,6 +54,7 @@ use shard::Shard;
 use words::Words;
 
 pub use plan::Cost;
+pub use rank::Chosen;
 pub use shard::View;
 
 /// The share of the memory limit that states of aggregates may take.
@@ -109,7 +110,7 @@ pub struct Ran {
     /// that the query might never have evaluated it for: such a query is `DataFusion`'s to answer.
     pub memberships: Vec<Result<Membership>>,
     /// The sets of the leaves that rank.
-    pub ranked: BTreeMap<LeafId, Result<Membership>>,
+    pub ranked: BTreeMap<LeafId, Result<Chosen>>,
     /// What it cost.
     pub cost: Cost,
     /// The rows that each leaf looked at.
@@ -169,7 +170,7 @@ pub async fn run(request: &RunRequest<'_>) -> Result<Ran> {
 fn ranked(
     program: &Program,
     of_shards: Vec<(LeafId, Result<Candidates>)>,
-) -> BTreeMap<LeafId, Result<Membership>> {
+) -> BTreeMap<LeafId, Result<Chosen>> {
     let mut candidates: BTreeMap<LeafId, Result<Vec<Candidates>>> = BTreeMap::new();
     for (leaf, own) in of_shards {
         let all = candidates.entry(leaf).or_insert_with(|| Ok(Vec::new()));

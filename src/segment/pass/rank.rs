@@ -115,8 +115,17 @@ fn ahead(key: &ArrayRef, options: SortOptions, wanted: usize) -> Option<UInt32Ar
     Some(rows.map(|(row, _)| row).collect())
 }
 
+/// Whom a leaf that ranks takes.
+#[derive(Debug, Clone, Default)]
+pub struct Chosen {
+    /// All of them.
+    pub members: Membership,
+    /// The one who comes last.
+    pub last: Option<ProfileId>,
+}
+
 /// Those that `ranked` takes of the candidates of all shards.
-pub(super) fn chosen(ranked: &Ranked, of_shards: &[Candidates]) -> Membership {
+pub(super) fn chosen(ranked: &Ranked, of_shards: &[Candidates]) -> Chosen {
     let mut all: Vec<(&[u8], u32)> = of_shards.iter().flat_map(Candidates::each).collect();
     // Which are taken matters, and not their order.
     let end = ranked.skip.saturating_add(ranked.take);
@@ -125,7 +134,7 @@ pub(super) fn chosen(ranked: &Ranked, of_shards: &[Candidates]) -> Membership {
         all.truncate(end);
     }
     if ranked.skip >= all.len() {
-        return Membership::new();
+        return Chosen::default();
     }
     let taken = match ranked.skip {
         0 => &all[..],
@@ -134,7 +143,9 @@ pub(super) fn chosen(ranked: &Ranked, of_shards: &[Candidates]) -> Membership {
             &all[skip..]
         }
     };
-    taken.iter().filter_map(|(_, id)| ProfileId::new(*id)).collect()
+    let last = taken.iter().max().and_then(|(_, id)| ProfileId::new(*id));
+    let members = taken.iter().filter_map(|(_, id)| ProfileId::new(*id)).collect();
+    Chosen { members, last }
 }
 
 #[cfg(test)]

@@ -126,7 +126,7 @@ impl Shard {
 
     /// The rows of `ids` that have a place.
     pub(super) fn rows(&self, ids: &[i32]) -> Words {
-        Words::of_rows(ids.len(), |row| self.place(ids[row]).is_some())
+        Words::of_values(ids, |id| self.place(id).is_some())
     }
 
     /// The place of `id`, where it has one.

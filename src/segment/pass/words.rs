@@ -1,6 +1,7 @@
 //! Sets inside a pass: one bit a row or one bit an id, in words of 64.
 
 use arrow::array::{Array as _, BooleanArray};
+use fearless_simd::{Level, dispatch};
 
 /// Bits of a run of rows, or of the ids of a shard from its first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -37,22 +38,28 @@ impl Words {
         Self(words)
     }
 
-    /// The rows of `test` that are true, of `rows` rows.
-    pub(super) fn of_rows(rows: usize, mut test: impl FnMut(usize) -> bool) -> Self {
-        let mut words = Vec::with_capacity(rows.div_ceil(64));
-        let mut row = 0;
-        // A byte a row first, which compilers make wide instructions of; then eight bytes at a time.
-        while row + 64 <= rows {
+    /// The rows whose value `test` is true of. The loop is compiled for each kind of vector unit: SSE2,
+    /// which every machine has, cannot even compare 64-bit numbers.
+    pub(super) fn of_values<T: Copy>(values: &[T], test: impl Fn(T) -> bool) -> Self {
+        dispatch!(Level::new(), _vectors => Self::of_values_here(values, &test))
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "it is compiled for the vectors of whoever calls it")]
+    fn of_values_here<T: Copy>(values: &[T], test: &impl Fn(T) -> bool) -> Self {
+        let (whole, rest) = values.as_chunks::<64>();
+        let mut words = Vec::with_capacity(values.len().div_ceil(64));
+        // A byte a value first, which compilers make wide instructions of; then eight bytes at a time.
+        for chunk in whole {
             let mut bytes = [0_u8; 64];
-            for (place, byte) in bytes.iter_mut().enumerate() {
-                *byte = u8::from(test(row + place));
+            for (byte, value) in bytes.iter_mut().zip(chunk) {
+                *byte = u8::from(test(*value));
             }
             words.push(packed(&bytes));
-            row += 64;
         }
-        if row < rows {
-            let rest = (row..rows).enumerate();
-            words.push(rest.fold(0, |word, (bit, row)| word | u64::from(test(row)) << bit));
+        if !rest.is_empty() {
+            let bits = rest.iter().enumerate();
+            words.push(bits.fold(0, |word, (bit, value)| word | u64::from(test(*value)) << bit));
         }
         Self(words)
     }
@@ -106,6 +113,8 @@ impl Words {
 
 /// The lowest bit of each byte. The product moves bit 0 of byte n to bit n of the highest byte: its
 /// factors are 7 bits apart, so no two of them meet.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "it is compiled for the vectors of whoever calls it")]
 fn packed(bytes: &[u8; 64]) -> u64 {
     let (eights, _) = bytes.as_chunks::<8>();
     let byte =
@@ -127,7 +136,7 @@ mod tests {
                 (0..).zip(&values).filter(|(_, v)| **v == Some(true)).map(|(i, _)| i).collect();
             prop_assert_eq!(&words.ids(), &expected);
             prop_assert_eq!(words.count(), expected.len());
-            prop_assert_eq!(&words, &Words::of_rows(values.len(), |row| values[row] == Some(true)));
+            prop_assert_eq!(&words, &Words::of_values(&values, |value| value == Some(true)));
             prop_assert_eq!(Words::ones(values.len()).count(), values.len());
         }
     }
