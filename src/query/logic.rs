@@ -15,8 +15,8 @@ use datafusion::dataframe::DataFrame;
 use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{ExprSchemable as _, LogicalPlanBuilder, ident};
+use datafusion::optimizer::OptimizerRule as _;
 use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
-use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::physical_plan::collect;
 use datafusion::sql::unparser::Unparser;
 
@@ -207,12 +207,14 @@ impl Plan {
     /// Where types do not fit.
     pub fn simplified(&self) -> Result<df::LogicalPlan> {
         let state = self.session().state();
-        let rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> =
-            vec![Arc::new(SimplifyExpressions::new())];
+        // One rule, once: it repeats itself as long as it finds something. An optimizer would go over the
+        // whole plan again to see that nothing is left.
+        let rule = SimplifyExpressions::new();
         state
             .analyzer()
             .execute_and_check(self.logical().clone(), state.config_options(), |_, _| {})
-            .and_then(|plan| Optimizer::with_rules(rules).optimize(plan, state, |_, _| {}))
+            .and_then(|plan| plan.transform_up_with_subqueries(|node| rule.rewrite(node, state)))
+            .data()
             .map_err(|e| self.failed(&e))
     }
 }

@@ -410,3 +410,55 @@ fn contains(expression: &Expr) -> Option<Contains> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use arrow::array::{DictionaryArray, Int32Array, StringArray};
+    use arrow::datatypes::{Field, Int32Type};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::AsOf;
+    use crate::query::Limits;
+    use crate::query::df::{Column, InList, lit};
+
+    fn column() -> Expr {
+        Expr::Column(Column::new_unqualified("word"))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn a_dictionary_is_asked_what_its_rows_would_be(
+            distinct in prop::sample::select(vec![1_i32, 2, 40, 63, 64, 65, 200, 256, 300]),
+            rows in prop::collection::vec(prop::option::of(any::<u16>()), 0..400),
+            named in prop::collection::vec(any::<u16>(), 0..5),
+            (negated, or_null) in any::<(bool, bool)>(),
+        ) {
+            let place = |any: u16| i32::from(any) % distinct;
+            let keys: Int32Array = rows.iter().map(|row| row.map(place)).collect();
+            let words = StringArray::from_iter_values((0..distinct).map(|n| format!("w{n}")));
+            let words = DictionaryArray::<Int32Type>::new(keys, Arc::new(words));
+            let list = named.iter().map(|any| lit(format!("w{}", place(*any)))).collect();
+            let mut condition = Expr::InList(InList::new(Box::new(column()), list, negated));
+            if or_null {
+                condition = condition.or(column().is_null());
+            }
+            let table = Schema::new(vec![Field::new("word", DataType::Utf8View, true)]);
+            let limits = Limits::with_threads(NonZeroUsize::MIN);
+            let session = Session::new(limits, AsOf::parse("2026-11-01").expect("a time"));
+            let value = Value::new(&session.expect("a session"), &condition, &table);
+            let value = value.expect("a condition");
+            let plain = cast(&words, &DataType::Utf8View).expect("words");
+            let plain = value.formula.evaluate(vec![plain], rows.len()).expect("truths");
+            let plain = Words::of_true(truth(&plain).expect("truths"));
+            let array: ArrayRef = Arc::new(words);
+            let columns = HashMap::from([("word".to_owned(), array)]);
+            let found = value.is_true(&Columns::new(columns, rows.len())).expect("truths");
+            prop_assert_eq!(found, plain);
+        }
+    }
+}

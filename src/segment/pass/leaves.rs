@@ -1,6 +1,8 @@
 //! The leaves of one shard: from what the passes found to a set each, and from sets to segments.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray as _};
 use arrow::datatypes::{Field, Schema};
@@ -25,10 +27,28 @@ use super::words::Words;
 /// A set of a shard's profiles for each leaf, or why there is none.
 #[derive(Debug, Default)]
 pub(super) struct LeafSets {
-    sets: HashMap<LeafId, Result<Words>>,
+    sets: HashMap<LeafId, Result<Set>>,
     /// The places of the profiles that conditions on groups are asked of.
     domains: HashMap<Option<FilterId>, Vec<u32>>,
     gathered: HashMap<(Option<FilterId>, AggregateId), ArrayRef>,
+}
+
+/// The set of a leaf.
+#[derive(Debug)]
+enum Set {
+    /// It was evaluated here.
+    Found(Words),
+    /// A warm session has kept it.
+    Kept(Arc<[u64]>),
+}
+
+impl Set {
+    fn bits(&self) -> &[u64] {
+        match self {
+            Self::Found(words) => &words.0,
+            Self::Kept(bits) => bits,
+        }
+    }
 }
 
 /// What the passes over one shard found.
@@ -58,7 +78,8 @@ impl Evidence<'_> {
 impl LeafSets {
     /// Takes the conditions on attributes over.
     pub(super) fn attributes(&mut self, attributes: &mut Attributes) {
-        self.sets.extend(attributes.true_of.drain().map(|(leaf, words)| (leaf, Ok(words))));
+        self.sets
+            .extend(attributes.true_of.drain().map(|(leaf, words)| (leaf, Ok(Set::Found(words)))));
         self.sets.extend(attributes.failed.drain().map(|(leaf, error)| (leaf, Err(error))));
     }
 
@@ -104,7 +125,7 @@ impl LeafSets {
                     self.groups(condition, *among, &ids, evidence)
                 }
             };
-            self.sets.insert(*id, set);
+            self.put(*id, set);
         }
     }
 
@@ -159,7 +180,8 @@ impl LeafSets {
         }
         let candidates = || {
             evidence.check(&ids)?;
-            let places = self.set(&ranked.among, shard.span, segments)?.ids();
+            let among = self.set(&ranked.among, shard.span, segments)?;
+            let places = Words(among.into_owned()).ids();
             let scope = Scope { evidence, places: &places };
             let keys = ranked.keys.iter();
             let keys = keys.map(|key| scope.values(&key.value, &mut |id| scope.gather(id)));
@@ -170,53 +192,60 @@ impl LeafSets {
 
     /// The set of a leaf that was worked out elsewhere.
     pub(super) fn put(&mut self, leaf: LeafId, set: Result<Words>) {
-        self.sets.insert(leaf, set);
+        self.sets.insert(leaf, set.map(Set::Found));
     }
 
-    /// The set of `expression`; `segments` gives the sets of other segments.
+    /// The set of a leaf that a warm session has kept.
+    pub(super) fn recall(&mut self, leaf: LeafId, kept: Arc<[u64]>) {
+        self.sets.insert(leaf, Ok(Set::Kept(kept)));
+    }
+
+    /// The set of `expression`, a bit a place; `segments` gives the sets of other segments.
     pub(super) fn set(
         &self,
         expression: &SetExpr,
         span: usize,
         segments: &dyn Fn(&str) -> Result<Words>,
-    ) -> Result<Words> {
+    ) -> Result<Cow<'_, [u64]>> {
+        let set = |part: &SetExpr| self.set(part, span, segments);
+        let own = |words: Words| Ok(Cow::Owned(words.0));
         match expression {
-            SetExpr::Nothing => Ok(Words::zeros(span)),
+            SetExpr::Nothing => own(Words::zeros(span)),
             SetExpr::Leaf(leaf) => match self.sets.get(leaf) {
-                Some(set) => set.clone(),
+                Some(Ok(set)) => Ok(Cow::Borrowed(set.bits())),
+                Some(Err(error)) => Err(error.clone()),
                 None => Err(Error::internal(format!("leaf {leaf} was not evaluated"))),
             },
-            SetExpr::Segment(name) => segments(name),
+            SetExpr::Segment(name) => own(segments(name)?),
             SetExpr::And(parts) => {
                 let (denied, required): (Vec<_>, Vec<_>) =
                     parts.iter().partition(|p| matches!(p, SetExpr::Not(_)));
-                let mut all: Option<Words> = None;
+                let mut required = required.into_iter();
+                let mut all = match required.next() {
+                    Some(first) => Words(set(first)?.into_owned()),
+                    None => Words::ones(span),
+                };
                 for part in required {
-                    let words = self.set(part, span, segments)?;
-                    match &mut all {
-                        Some(all) => all.and(&words),
-                        None => all = Some(words),
-                    }
+                    all.and(&set(part)?);
                 }
-                let mut all = all.unwrap_or_else(|| Words::ones(span));
                 for part in denied {
                     if let SetExpr::Not(inner) = part {
-                        all.and_not(&self.set(inner, span, segments)?);
+                        all.and_not(&set(inner)?);
                     }
                 }
-                Ok(all)
+                own(all)
             }
             SetExpr::Or(parts) => {
                 let mut any = Words::zeros(span);
                 for part in parts {
-                    any.or(&self.set(part, span, segments)?);
+                    any.or(&set(part)?);
                 }
-                Ok(any)
+                own(any)
             }
             SetExpr::Not(inner) => {
                 let mut rest = Words::ones(span);
-                rest.and_not(&self.set(inner, span, segments)?);
-                Ok(rest)
+                rest.and_not(&set(inner)?);
+                own(rest)
             }
         }
     }

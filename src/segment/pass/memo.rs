@@ -15,7 +15,6 @@ use crate::query::{Masks, Session};
 use super::super::program::{FilterId, Leaf, LeafId, Program, SetExpr};
 use super::leaves::LeafSets;
 use super::shard::Shard;
-use super::words::Words;
 
 /// What is kept of the leaves of a run.
 #[derive(Debug)]
@@ -71,7 +70,7 @@ impl Memo {
     pub(super) fn recall(&self, shard: &Shard, sets: &mut LeafSets) {
         for (leaf, known) in &self.known {
             if let Some((_, words)) = known.iter().find(|(start, _)| *start == shard.start) {
-                sets.put(*leaf, Ok(Words(words.to_vec())));
+                sets.recall(*leaf, Arc::clone(words));
             }
         }
     }
@@ -80,9 +79,9 @@ impl Memo {
     pub(super) fn keep(&self, shard: &Shard, sets: &LeafSets) {
         let no_segments = |_: &str| Err(Error::internal("a leaf names no segment"));
         for (leaf, digest) in &self.open {
-            if let Ok(words) = sets.set(&SetExpr::Leaf(*leaf), shard.span, &no_segments) {
-                let bytes = size_of_val(&words.0[..]);
-                self.masks.put((*digest, shard.start), Arc::from(words.0), bytes);
+            if let Ok(bits) = sets.set(&SetExpr::Leaf(*leaf), shard.span, &no_segments) {
+                let bytes = size_of_val(&bits[..]);
+                self.masks.put((*digest, shard.start), Arc::from(&bits[..]), bytes);
             }
         }
     }

@@ -293,7 +293,8 @@ impl ShardTask {
         let mut done: HashMap<&str, Result<Words>> = HashMap::new();
         for output in self.outputs.iter() {
             let segment = |name: &str| self.segment(name, shard, &done);
-            let words = sets.set(&output.expression, shard.span, &segment);
+            let bits = sets.set(&output.expression, shard.span, &segment);
+            let words = bits.map(|bits| Words(bits.into_owned()));
             done.insert(&output.name, words);
         }
         let missing = || Err(Error::internal("an output has no name of its own"));
