@@ -288,7 +288,7 @@ fn rows_table(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<String> {
     }
     let more = rows.saturating_sub(TABLE_ROWS_MAX);
     let note = match more {
-        0 => format!("{} rows\n", count(rows as u64)),
+        0 => format!("{}\n", plural(rows as u64, "row")),
         more => format!(
             "{} rows, {} of them not shown (--format csv has all)\n",
             count(rows as u64),
