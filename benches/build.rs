@@ -3,16 +3,13 @@
 //! Throughput is in profiles. Each sample evaluates every segment of `sql/segments` and commits;
 //! `build/refresh/hour/...` moves the time by an hour, on and back, and evaluates whom it moves over.
 
+mod allocator;
+
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use throng::engine::{BuildOptions, DemoOptions, Engine, EngineOptions, demo};
 use throng::model::AsOf;
-
-/// As the program has it.
-#[cfg(not(target_env = "msvc"))]
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const PROFILES: u32 = 100_000;
 const EVENTS: u64 = 1_000_000;

@@ -3,6 +3,8 @@
 //! Throughput is in rows. The store is made anew for every sample, so a sample is a whole command
 //! without its process.
 
+mod allocator;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,11 +12,6 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use throng::engine::{DirectSource, Engine, EngineOptions};
 use throng::model::AsOf;
 use throng::source::shop::{self, ShopSpec};
-
-/// As the program has it.
-#[cfg(not(target_env = "msvc"))]
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const PROFILES: u32 = 100_000;
 const EVENTS: u64 = 1_000_000;

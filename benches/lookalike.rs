@@ -3,16 +3,13 @@
 //! Throughput is in profiles. `benches/peers/lookalike.py` measures quality; `lookalike_speed.py` beside it
 //! runs this bench, numpy, scikit-learn and `LightGBM` on the same shape, in turns.
 
+mod allocator;
+
 use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use throng::lookalike::kernels::Kernels;
-
-/// As the program has it.
-#[cfg(not(target_env = "msvc"))]
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const ROWS: usize = 1_000_000;
 const FEATURES: usize = 64;

@@ -1,5 +1,7 @@
 //! Memberships at a million profiles: out of masks and ids, into bytes and back, and counted.
 
+mod allocator;
+
 use std::hint::black_box;
 
 use arrow::array::Int32Array;
@@ -9,11 +11,6 @@ use rand_pcg::Pcg64Mcg;
 use throng::membership::wire::{Format, decode, encode};
 use throng::membership::{Mask, Membership};
 use throng::model::ProfileId;
-
-/// As the program has it.
-#[cfg(not(target_env = "msvc"))]
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const PROFILES: u32 = 1_000_000;
 

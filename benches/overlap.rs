@@ -1,5 +1,7 @@
 //! Counting members in common: two sets at several densities, and all pairs of many.
 
+mod allocator;
+
 use std::hint::black_box;
 use std::num::NonZeroUsize;
 use std::time::Instant;
@@ -10,11 +12,6 @@ use rand_pcg::Pcg64Mcg;
 use throng::membership::wire::{Format, decode};
 use throng::membership::{Mask, Membership, matrix};
 use throng::model::ProfileId;
-
-/// As the program has it.
-#[cfg(not(target_env = "msvc"))]
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Densities of the two-way counts.
 const DENSITIES: [(&str, f64); 8] = [

@@ -3,6 +3,8 @@
 //! Throughput is in events, in profiles for attributes and ranks. The files stay open between samples,
 //! nothing decoded is kept.
 
+mod allocator;
+
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -13,11 +15,6 @@ use throng::model::AsOf;
 use throng::query::{Limits, Session};
 use throng::segment::{Batch, Planned};
 use throng::store::{Location, Store};
-
-/// As the program has it.
-#[cfg(not(target_env = "msvc"))]
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const PROFILES: u32 = 100_000;
 const EVENTS: u64 = 1_000_000;

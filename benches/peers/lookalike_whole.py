@@ -14,14 +14,13 @@ import hashlib
 import os
 import shutil
 import sys
-import time
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from segments import RSS_UNIT
+from segments import Throng
 
 NUMBERS, WORDS = 52, 10
 PART = 1_000_000  # profiles that are made at a time
@@ -58,7 +57,7 @@ def part(draw, first, rows):
     return pa.table(columns), score + draw.gumbel(size=rows)
 
 
-def prepare(args, run):
+def prepare(args, throng):
     draw = np.random.default_rng(11)
     files, scores = [], []
     os.makedirs(os.path.join(args.work, "data"))
@@ -67,11 +66,11 @@ def prepare(args, run):
         files.append(os.path.join(args.work, f"data/profiles-{first}.parquet"))
         pq.write_table(table, files[-1])
         scores.append(score)
-    run("ingest", "profiles", *files, "--key", "user_id")
+    throng.run("made", "ingest", "profiles", *files, "--key", "user_id")
     seeds = np.argpartition(-np.concatenate(scores), args.seeds)[: args.seeds]
     seed = os.path.join(args.work, "data/seed.csv")
     pacsv.write_csv(pa.table({"user_id": np.sort(seeds)}), seed)
-    run("import", "seed", seed, "--as", "csv", "--ids", "user_id")
+    throng.run("made", "import", "seed", seed, "--as", "csv", "--ids", "user_id")
     names = [name for name in table.column_names if name != "user_id"]
     os.makedirs(os.path.join(args.work, "sql/features"))
     with open(os.path.join(args.work, "sql/features/all.sql"), "w") as file:
@@ -87,35 +86,25 @@ def main():
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--keep", action="store_true", help="use the project that an earlier run left in --work")
     args = parser.parse_args()
-    args.throng, args.work = os.path.abspath(args.throng), os.path.abspath(args.work)
-
-    def run(*words):
-        """Runs a command; gives its wall seconds, CPU seconds and peak memory in MB."""
-        command = [args.throng, "--project", args.work, "--format", "json", *words]
-        start = time.perf_counter()
-        pid = os.posix_spawn(args.throng, command, os.environ, file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)])
-        _, status, usage = os.wait4(pid, 0)
-        if status:
-            sys.exit(f"throng {' '.join(words[:3])} failed")
-        return time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * RSS_UNIT / 1e6
-
+    throng = Throng(args.throng, os.path.abspath(args.work), args.threads)
     if not args.keep:
         shutil.rmtree(args.work, ignore_errors=True)
         os.makedirs(args.work)
         with open(os.path.join(args.work, "throng.toml"), "w") as file:
             file.write('as_of = "2026-01-01"\n')
-        prepare(args, run)
-    report, scores = os.path.join(args.work, "report.html"), os.path.join(args.work, "scores.parquet")
+        prepare(args, throng)
+    report, scores = (os.path.join(os.path.abspath(args.work), name) for name in ("report.html", "scores.parquet"))
     digests = set()
     print(f"{args.profiles:,} profiles, 64 features, {args.seeds:,} seeds\n")
     print("| threads | features | wall | CPU | peak memory |\n|---|---|---|---|---|")
     for threads in dict.fromkeys((args.threads, 1)):
         shutil.rmtree(os.path.join(args.work, "store/_throng_features"), ignore_errors=True)
+        throng = Throng(args.throng, os.path.abspath(args.work), threads)
         for features in ("encoded", "reused"):
-            wall, cpu, peak = run("lookalike", "seed", "--report", report, "--scores", scores, "--threads", str(threads))
+            _, wall = throng.run(features, "lookalike", "seed", "--report", report, "--scores", scores)
             with open(scores, "rb") as file:
                 digests.add(hashlib.sha256(file.read()).hexdigest())
-            print(f"| {threads} | {features} | {wall:.1f} s | {cpu:.1f} s | {peak:,.0f} MB |", flush=True)
+            print(f"| {threads} | {features} | {wall:.1f} s | {throng.cpu:.1f} s | {throng.peaks_mb[features]:,.0f} MB |", flush=True)
     if len(digests) != 1:
         sys.exit("the scores differ from run to run")
     print("\nThe scores of all runs were the same to the byte.")

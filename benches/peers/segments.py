@@ -44,11 +44,12 @@ class Failed(Exception):
 
 
 class Throng:
-    """The binary, one process a command, and the largest of their peaks."""
+    """The binary, one process a command, the largest of their peaks, and the CPU seconds of the last."""
 
     def __init__(self, binary, project, threads):
         self.command = [os.path.abspath(binary), "--project", project, "--format", "json", "--threads", str(threads)]
         self.peaks_mb = {}
+        self.cpu = 0.0
 
     def run(self, part, *args, may_fail=False):
         """Runs one command; gives its JSON documents and its seconds, process start and end included."""
@@ -59,6 +60,7 @@ class Throng:
         seconds = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
         self.peaks_mb[part] = max(self.peaks_mb.get(part, 0), usage.ru_maxrss * RSS_UNIT / 1e6)
+        self.cpu = usage.ru_utime + usage.ru_stime
         if process.returncode and not may_fail:
             raise Failed(f"throng {' '.join(args[:3])} ... ended with {process.returncode}")
         return documents(output.decode()), seconds

@@ -12,9 +12,9 @@ use std::time::Instant;
 use crate::error::Result;
 use crate::membership::Membership;
 use crate::model::{AsOf, BuildId, Name, TableName, millis_since};
-use crate::segment::pass::{Chosen, Within};
-use crate::segment::program::{Leaf, LeafId};
-use crate::segment::{Batch, BatchRun, Changes, Planned};
+use crate::segment::pass::Within;
+use crate::segment::program::LeafId;
+use crate::segment::{Batch, Changes, Planned, Touch};
 use crate::store::FilesSince;
 
 use super::build::{Outcome, Running, scaled};
@@ -65,7 +65,7 @@ impl Running<'_> {
         for (name, touched) in moved {
             let before = before.remove(name).unwrap_or_default();
             let now = if let Some(leaf) = ranks.get(name) {
-                Self::first(&alone, &run, *leaf, (&before, touched))
+                alone.ranked_again(&run, *leaf, &before, touched)
             } else {
                 let found = run.memberships.remove(name);
                 found.map(|found| before.and_not(touched).or(&found.and(touched)))
@@ -76,29 +76,6 @@ impl Running<'_> {
             self.refreshed(name, before, now, (scaled(ms, share), touched.len()))?;
         }
         Ok(())
-    }
-
-    /// Whom `leaf` takes now, where those that were evaluated tell: the members `before`, and who is
-    /// `touched`. Nothing where others may have moved up.
-    ///
-    /// Whoever was no member and is not touched came behind every member, and still comes behind those
-    /// that are not touched. So none of them gets in where all places are taken by the time that the last
-    /// member who is not touched comes.
-    fn first(
-        batch: &Batch,
-        run: &BatchRun,
-        leaf: LeafId,
-        (before, touched): (&Membership, &Membership),
-    ) -> Option<Membership> {
-        let Leaf::Ranked(ranked) = &batch.program().leaves[leaf.0] else { return None };
-        let Chosen { members, last } = run.chosen(leaf)?;
-        let all = ranked.take as u64;
-        let still = before.and_not(touched);
-        let is_out = still.and_not_len(members) > 0;
-        let is_last = last.is_some_and(|last| still.contains(last));
-        let is_full = members.len() == all && (is_out || is_last);
-        // Where places were free, everybody was in who could be.
-        (before.len() < all || is_full).then(|| members.clone())
     }
 
     /// Notes the membership of a refreshed segment: `cost` is its milliseconds, and the profiles that
@@ -142,6 +119,10 @@ impl Running<'_> {
         for (name, _) in todo {
             let Some(own) = found.get(name) else { continue };
             let needs = touches[name].segments.iter().map(|need| match touched.get(need) {
+                // Whom it takes is known when all are ranked, and may be somebody who is not touched.
+                Some(whom) if touches[need].ranks.is_some() => {
+                    whom.is_empty().then(Membership::new)
+                }
                 Some(whom) => Some(whom.clone()),
                 None => self.is_settled(need, name).then(Membership::new),
             });
@@ -150,22 +131,22 @@ impl Running<'_> {
             let all = all.filter(is_few);
             touched.extend(all.map(|all| (name.clone(), all)));
         }
-        let all = touched.values().fold(Membership::new(), |all, some| all.or(some));
+        let mut all = touched.values().fold(Membership::new(), |all, some| all.or(some));
         if touched.is_empty() || !is_few(&all) {
             return Ok(None);
         }
         let names = touched.keys().map(String::as_str);
         let before = self.catalog.memberships(&self.session, names).await?;
-        let ranks: BTreeMap<String, LeafId> = touched
-            .iter()
-            .filter(|(_, touched)| !touched.is_empty())
-            .filter_map(|(name, _)| Some((name.clone(), touches[name].ranks?)))
-            .collect();
         // Whoever had a place may lose it to somebody who is touched.
-        let members = ranks.keys().filter_map(|name| before.get(name));
-        let all = members.fold(all, |all, members| all.or(members));
-        if !is_few(&all) {
-            return Ok(None);
+        let mut ranks = BTreeMap::new();
+        for (name, leaf) in moved_ranks(&touched, &touches) {
+            let with_members = before.get(&name).map_or_else(|| all.clone(), |b| all.or(b));
+            if is_few(&with_members) {
+                all = with_members;
+                ranks.insert(name, leaf);
+            } else {
+                touched.remove(&name);
+            }
         }
         Ok(Some(Refresh { touched, all, before, ranks }))
     }
@@ -248,6 +229,15 @@ impl Running<'_> {
         let last = self.catalog.get(name).map(|s| s.build);
         is_reused && membership.is_some() && membership <= last
     }
+}
+
+/// Those of `touched` that take the first profiles in some order, and that somebody is touched in.
+fn moved_ranks(
+    touched: &BTreeMap<String, Membership>,
+    touches: &BTreeMap<String, Touch>,
+) -> Vec<(String, LeafId)> {
+    let moved = touched.iter().filter(|(_, touched)| !touched.is_empty());
+    moved.filter_map(|(name, _)| Some((name.clone(), touches[name].ranks?))).collect()
 }
 
 impl State {

@@ -169,8 +169,8 @@ fn chance_note(metrics: &Metrics) -> Option<String> {
     let Banded { value, low, high } = metrics.auc_band;
     (low <= CHANCE).then(|| {
         format!(
-            "these features do not tell the seed from the others: its AUC is {value:.2} ({low:.2} to {high:.2}), \
-             and guessing has {CHANCE}; do not use the audience, and write queries in sql/features that say more"
+            "nothing shows that these features tell the seed from the others: its AUC is {value:.2} ({low:.2} to {high:.2}), \
+             and guessing has {CHANCE}; before you use the audience, widen the seed or write queries in sql/features that say more"
         )
     })
 }

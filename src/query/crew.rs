@@ -39,7 +39,6 @@ where
             results.recv().await.ok_or_else(|| Error::internal("a task stopped"))?;
         all[place] = Some(result);
     }
-    drop(helpers);
     Ok(all.into_iter().flatten().collect())
 }
 

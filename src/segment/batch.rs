@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::membership::Membership;
+use crate::model::ProfileId;
 use crate::query::df::LogicalPlan;
 use crate::query::{Limits, Session, crew};
 
@@ -35,8 +36,8 @@ pub struct BatchRun {
     pub leaf_rows: BTreeMap<LeafId, u64>,
     /// The leaves of segments that wait for an opaque one.
     leaves: BTreeMap<LeafId, Membership>,
-    /// The leaves that rank.
-    ranked: BTreeMap<LeafId, Chosen>,
+    /// Who comes last of those that each leaf takes which ranks.
+    pub(super) last: BTreeMap<LeafId, ProfileId>,
     /// Each segment's share of the cost of the passes, 0..=1.
     pub shares: BTreeMap<String, f64>,
     /// What they read.
@@ -44,11 +45,6 @@ pub struct BatchRun {
 }
 
 impl BatchRun {
-    /// Whom leaf `id` takes, which ranks.
-    pub fn chosen(&self, id: LeafId) -> Option<&Chosen> {
-        self.ranked.get(&id)
-    }
-
     /// The members of leaf `id`, of a batch of leaves.
     pub fn leaf(&self, id: LeafId) -> Option<&Membership> {
         self.leaves.get(&id).or_else(|| self.memberships.get(&id.to_string()))
@@ -230,7 +226,7 @@ impl Batch {
             memberships: BTreeMap::new(),
             leaf_rows: BTreeMap::new(),
             leaves: BTreeMap::new(),
-            ranked: BTreeMap::new(),
+            last: BTreeMap::new(),
             shares: BTreeMap::new(),
             cost: Cost::default(),
         };
@@ -268,10 +264,11 @@ impl Batch {
                 }
             }
         }
-        let ranked = ran.ranked.into_iter();
-        run.ranked.extend(ranked.filter_map(|(leaf, chosen)| Some((leaf, chosen.ok()?))));
-        let ranked = run.ranked.iter().map(|(leaf, chosen)| (*leaf, chosen.members.clone()));
-        run.leaves.extend(ranked);
+        for (leaf, chosen) in ran.ranked {
+            let Ok(Chosen { members, last }) = chosen else { continue };
+            run.leaves.insert(leaf, members);
+            run.last.extend(last.map(|last| (leaf, last)));
+        }
         run.shares = self.shares(&early, &ran.leaf_rows);
         run.leaf_rows = ran.leaf_rows;
         Ok(run)

@@ -8,10 +8,10 @@ use crate::membership::Membership;
 use crate::query::{Limits, Session};
 use crate::store::{DataFile, FilesSince};
 
-use super::batch::Batch;
+use super::batch::{Batch, BatchRun};
 use super::evaluate::Planned;
 use super::pass::{View, Within};
-use super::program::{LeafId, SetExpr};
+use super::program::{Leaf, LeafId, SetExpr};
 use super::touch::{Touch, touch};
 
 /// What happened to the tables that segments read.
@@ -74,6 +74,30 @@ impl Batch {
             lookup.attributes(touches, &changes.profiles, &mut touched).await?;
         }
         Ok(touched)
+    }
+
+    /// Whom `leaf` takes now, which ranks, where `run` over those who are `touched` and the members
+    /// `before` tells. Nothing where others may have moved up.
+    ///
+    /// Whoever was no member and is not touched came behind every member, and still comes behind those
+    /// that are not touched. So none of them gets in where all places are taken by the time that the last
+    /// member who is not touched comes.
+    pub fn ranked_again(
+        &self,
+        run: &BatchRun,
+        leaf: LeafId,
+        before: &Membership,
+        touched: &Membership,
+    ) -> Option<Membership> {
+        let Leaf::Ranked(ranked) = &self.program.leaves[leaf.0] else { return None };
+        let places = ranked.take as u64;
+        let members = run.leaf(leaf)?;
+        let still = before.and_not(touched);
+        let is_out = still.and_not_len(members) > 0;
+        let is_last = run.last.get(&leaf).is_some_and(|last| still.contains(*last));
+        let is_full = members.len() == places && (is_out || is_last);
+        // Where places were free, everybody was in who could be.
+        (before.len() < places || is_full).then(|| members.clone())
     }
 }
 

@@ -148,17 +148,20 @@ impl Pairs<'_> {
         let (SetExpr::Leaf(before), SetExpr::Leaf(now)) = (before, now) else { return None };
         let leaf = |id: &LeafId| self.program.leaves[id.0].clone();
         let (Leaf::Ranked(old), Leaf::Ranked(new)) = (leaf(before), leaf(now)) else { return None };
-        let way = |key: &RankKey| (key.ascending, key.nulls_first);
+        let is_same_key = |(old, new): (&RankKey, &RankKey)| {
+            (old.ascending, old.nulls_first) == (new.ascending, new.nulls_first)
+                && is_same(&old.value, &new.value)
+        };
         // Whoever is passed over is no member, and yet decides who is.
-        let is_same = old.skip == 0
-            && (old.skip, old.take) == (new.skip, new.take)
-            && old.keys.iter().map(way).eq(new.keys.iter().map(way));
-        if !is_same {
+        let is_same_order = (old.skip, new.skip) == (0, 0)
+            && (old.take, old.keys.len()) == (new.take, new.keys.len())
+            && old.keys.iter().zip(&new.keys).all(is_same_key);
+        if !is_same_order {
             return None;
         }
         self.sets(&old.among, &new.among)?;
         let mut keys = old.keys.iter().zip(&new.keys);
-        keys.try_for_each(|(old, new)| self.values(&old.value, &new.value))?;
+        keys.try_for_each(|(old, new)| self.followed(&old.value, &new.value))?;
         Some(*now)
     }
 
@@ -193,22 +196,19 @@ impl Pairs<'_> {
         self.found.moved.insert(filter);
     }
 
-    /// The same expression over aggregates that are followed.
-    fn values(&mut self, before: &Expr, now: &Expr) -> Option<()> {
-        if !is_same(before, now) {
-            return None;
-        }
+    /// Follows the aggregates of two expressions that are the same but for them.
+    fn followed(&mut self, before: &Expr, now: &Expr) -> Option<()> {
         self.found.reads_attributes |= now
             .column_refs()
             .iter()
             .any(|c| c.relation.as_ref().is_some_and(|r| r.table() == PROFILE));
-        let pairs = named(before).into_iter().zip(named(now));
-        pairs.into_iter().try_for_each(|(old, new)| self.aggregates(old, new))
+        let mut pairs = named(before).into_iter().zip(named(now));
+        pairs.try_for_each(|(old, new)| self.aggregates(old, new))
     }
 
     fn conditions(&mut self, before: &Expr, now: &Expr) -> Option<()> {
         if is_same(before, now) {
-            return self.values(before, now);
+            return self.followed(before, now);
         }
         match (before, now) {
             (Expr::Not(before), Expr::Not(now)) => self.conditions(before, now),

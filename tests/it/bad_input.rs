@@ -121,6 +121,13 @@ fn a_syntax_error() {
 }
 
 #[test]
+fn a_file_without_a_query() {
+    let error = segment_error("-- description: later\n");
+    let hint = "write one: SELECT profile_id FROM profiles WHERE ...";
+    is(&error, "there is no query", "sql/segments/bad.sql", Some(hint));
+}
+
+#[test]
 fn a_segment_without_profile_id() {
     let error = segment_error("SELECT country, plan FROM profiles");
     let hint = Some("a segment is a query that returns profile_id");

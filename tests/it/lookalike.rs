@@ -181,6 +181,29 @@ fn what_cannot_be_learnt_is_refused_with_a_reason() {
 }
 
 #[test]
+fn a_seed_that_cannot_be_told_apart_is_said_to_be_so() {
+    let project = shop();
+    project.write(
+        "sql/features/codes.sql",
+        "SELECT profile_id, concat('w', profile_id % 400) AS code FROM profiles\n",
+    );
+    let notes = |seed: &str| {
+        let report = project.json(&["lookalike", seed]);
+        let lifts = report["top_features"].as_array().expect("a list").iter();
+        for reason in lifts.map(|factor| factor["reason"].as_str().expect("a reason")) {
+            assert!(!reason.contains(": 1.0x"), "{reason}");
+        }
+        report["notes"].to_string()
+    };
+    // What women buy is what men buy here; buyers are told from others by where they live.
+    let women = notes("women");
+    assert!(women.contains("nothing shows that these features tell the seed"), "{women}");
+    assert!(women.contains("code: of its 400 different words the 253 most frequent"), "{women}");
+    let buyers = notes("buyers");
+    assert!(!buyers.contains("nothing shows"), "{buyers}");
+}
+
+#[test]
 fn groups_are_compared_and_re_ranked_to_four_fifths() {
     let project = shop();
     let report = project.json(&["lookalike", "buyers", "--sensitive", "country", "--size", "200"]);

@@ -14,7 +14,7 @@ const SEGMENTS: usize = 40;
 
 /// What analysts write most, and what a random writer hardly hits: windows that move over everybody,
 /// segments of segments, silence.
-const USUAL: [(&str, &str); 9] = [
+const USUAL: [(&str, &str); 10] = [
     (
         "lately",
         "SELECT profile_id FROM events WHERE ts >= now() - INTERVAL '30 days' \
@@ -47,6 +47,11 @@ const USUAL: [(&str, &str); 9] = [
         "best",
         "SELECT profile_id FROM events WHERE event = 'purchase' GROUP BY profile_id \
          ORDER BY sum(amount) DESC, profile_id LIMIT 12",
+    ),
+    (
+        "best_of_plus",
+        "SELECT profile_id FROM segments.best \
+         INTERSECT SELECT profile_id FROM profiles WHERE plan = 'plus'",
     ),
     (
         "busy",
@@ -218,6 +223,13 @@ fn the_best_are_ranked_again_where_that_tells() {
         "SELECT profile_id FROM events WHERE event = 'purchase' GROUP BY profile_id \
          ORDER BY sum(amount) DESC, profile_id LIMIT 5",
     );
+    project.segment("best_too", "SELECT profile_id FROM segments.best");
+    // So many places that most profiles would have to be looked at.
+    project.segment(
+        "half",
+        "SELECT profile_id FROM events WHERE event = 'purchase' GROUP BY profile_id \
+         ORDER BY sum(amount) DESC, profile_id LIMIT 30",
+    );
     let bought = |name: &str, of: &[(u32, i32)]| {
         let rows = of.iter().fold("user_id,ts,event,amount\n".to_owned(), |text, (who, amount)| {
             text + &format!("x{who},2026-10-01T00:00:00Z,purchase,{amount}\n")
@@ -229,6 +241,9 @@ fn the_best_are_ranked_again_where_that_tells() {
         let report = project.json(&["build", "--as-of", "2026-11-01"]);
         check(&project, "2026-11-01", &[]);
         let best = segment_of(&report, "best");
+        let too = segment_of(&report, "best_too");
+        assert_eq!((&too["entered"], &too["exited"]), (&best["entered"], &best["exited"]));
+        assert!(segment_of(&report, "half")["evaluated"].is_null(), "{report:#}");
         (best["evaluated"].clone(), best["entered"].clone(), best["exited"].clone())
     };
     let all: Vec<(u32, i32)> =

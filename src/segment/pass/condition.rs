@@ -279,7 +279,7 @@ impl Truths {
             let one = one.and_then(|one| i32::try_from(one).ok()).unwrap_or(-1);
             Words::of_values(slots, |slot| place(slot) == one)
         } else if self.is_true.len() <= 64 {
-            // A bit a value: shifting many numbers at once beats looking each up.
+            // A bit a value: vectors can shift by their lanes, and cannot look up.
             let of_value = |(at, is): (usize, &bool)| u64::from(*is) << at;
             let all = self.is_true.iter().enumerate().map(of_value).fold(0, |all, one| all | one);
             Words::of_values(slots, |slot| all >> (place(slot) & 63) & 1 == 1)
@@ -297,7 +297,7 @@ impl Truths {
                 *word = (*word & valid) | if self.of_null { !valid } else { 0 };
             }
             if self.of_null {
-                words.and(&Words::ones(slots.len()));
+                words.and(&Words::ones(slots.len()).0);
             }
         }
         words
@@ -309,7 +309,7 @@ impl Contains {
         let bit = items.places.get(&self.item).map_or(0, |place| 1_u64 << place);
         let found = |set: u64| (set & bit != 0) != self.is_negated;
         let mut words = Words::of_values(&items.sets, found);
-        words.and(&items.is_valid);
+        words.and(&items.is_valid.0);
         words
     }
 }

@@ -312,7 +312,7 @@ impl Selector<'_> {
         let mut all: Option<Words> = self.own.clone();
         for part in parts {
             match &mut all {
-                Some(all) => all.and(&part),
+                Some(all) => all.and(&part.0),
                 None => all = Some(part.as_ref().clone()),
             }
         }

@@ -200,6 +200,15 @@ impl LeafSets {
         self.sets.insert(leaf, Ok(Set::Kept(kept)));
     }
 
+    /// The set of `leaf`, a bit a place.
+    pub(super) fn leaf(&self, leaf: LeafId) -> Result<&[u64]> {
+        match self.sets.get(&leaf) {
+            Some(Ok(set)) => Ok(set.bits()),
+            Some(Err(error)) => Err(error.clone()),
+            None => Err(Error::internal(format!("leaf {leaf} was not evaluated"))),
+        }
+    }
+
     /// The set of `expression`, a bit a place; `segments` gives the sets of other segments.
     pub(super) fn set(
         &self,
@@ -211,11 +220,7 @@ impl LeafSets {
         let own = |words: Words| Ok(Cow::Owned(words.0));
         match expression {
             SetExpr::Nothing => own(Words::zeros(span)),
-            SetExpr::Leaf(leaf) => match self.sets.get(leaf) {
-                Some(Ok(set)) => Ok(Cow::Borrowed(set.bits())),
-                Some(Err(error)) => Err(error.clone()),
-                None => Err(Error::internal(format!("leaf {leaf} was not evaluated"))),
-            },
+            SetExpr::Leaf(leaf) => self.leaf(*leaf).map(Cow::Borrowed),
             SetExpr::Segment(name) => own(segments(name)?),
             SetExpr::And(parts) => {
                 let (denied, required): (Vec<_>, Vec<_>) =

@@ -8,11 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use crate::error::Error;
 use crate::model::TableName;
 use crate::query::{Masks, Session};
 
-use super::super::program::{FilterId, Leaf, LeafId, Program, SetExpr};
+use super::super::program::{FilterId, Leaf, LeafId, Program};
 use super::leaves::LeafSets;
 use super::shard::Shard;
 
@@ -77,11 +76,9 @@ impl Memo {
 
     /// Keeps what was evaluated for `shard`.
     pub(super) fn keep(&self, shard: &Shard, sets: &LeafSets) {
-        let no_segments = |_: &str| Err(Error::internal("a leaf names no segment"));
         for (leaf, digest) in &self.open {
-            if let Ok(bits) = sets.set(&SetExpr::Leaf(*leaf), shard.span, &no_segments) {
-                let bytes = size_of_val(&bits[..]);
-                self.masks.put((*digest, shard.start), Arc::from(&bits[..]), bytes);
+            if let Ok(bits) = sets.leaf(*leaf) {
+                self.masks.put((*digest, shard.start), Arc::from(bits), size_of_val(bits));
             }
         }
     }

@@ -151,7 +151,7 @@ impl Part {
                 Takeover::Seen { from, into } => {
                     let shorter = found.seen.get(&from).cloned().unwrap_or_default();
                     if let Some(longer) = found.seen.get_mut(&into) {
-                        longer.or(&shorter);
+                        longer.or(&shorter.0);
                     }
                 }
                 Takeover::State { from, into } => {

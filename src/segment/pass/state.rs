@@ -74,7 +74,7 @@ impl Rows<'_> {
         let nulls = nulls.filter(|n| n.null_count() > 0)?;
         let mut words = Words(nulls.inner().bit_chunks().iter_padded().collect());
         if let Some(chosen) = self.chosen {
-            words.and(chosen);
+            words.and(&chosen.0);
         }
         Some(words)
     }
@@ -193,9 +193,9 @@ impl State {
             return None;
         }
         let mut candidates = domain.clone();
-        candidates.and(group);
+        candidates.and(&group.0);
         if !self.has.0.is_empty() {
-            candidates.and(&self.has);
+            candidates.and(&self.has.0);
         }
         let passing = match (&self.values, test.bound) {
             (Values::Counts(counts), Bound::Integer(bound)) => {
@@ -318,7 +318,7 @@ fn take_over<T: Copy + PartialOrd>(
             into[place] = new;
         }
     });
-    has.or(others);
+    has.or(&others.0);
 }
 
 fn logical_nulls(array: &ArrayRef) -> Option<NullBuffer> {

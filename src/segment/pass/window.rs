@@ -45,7 +45,7 @@ pub(super) fn profiles(
     let mut passing = Words::ones(batch.num_rows());
     for condition in &windowed.conditions {
         let condition = Value::new(&work.session, &named(condition)?, &schema)?;
-        passing.and(&condition.is_true(&read)?);
+        passing.and(&condition.is_true(&read)?.0);
     }
     let mut found = Words::zeros(shard.span);
     passing.each(|row| {

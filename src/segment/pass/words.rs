@@ -1,21 +1,11 @@
 //! Sets inside a pass: one bit a row or one bit an id, in words of 64.
 
-use std::ops::Deref;
-
 use arrow::array::{Array as _, BooleanArray};
 use fearless_simd::{Level, dispatch};
 
 /// Bits of a run of rows, or of the ids of a shard from its first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Words(pub(super) Vec<u64>);
-
-impl Deref for Words {
-    type Target = [u64];
-
-    fn deref(&self) -> &[u64] {
-        &self.0
-    }
-}
 
 impl Words {
     /// `bits` bits, none of them set.
@@ -82,6 +72,7 @@ impl Words {
         self.0.get(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 == 1)
     }
 
+    /// Clears the bits that `other` does not have.
     pub(super) fn and(&mut self, other: &[u64]) {
         self.0.iter_mut().zip(other).for_each(|(a, b)| *a &= b);
     }
