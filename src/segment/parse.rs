@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::Name;
 use crate::project::SqlFile;
 use crate::query::Session;
@@ -28,11 +28,6 @@ impl Parsed {
     /// Where its front matter is wrong, or its SQL does not parse.
     pub fn new(session: &Session, file: &SqlFile) -> Result<Self> {
         file.checked()?;
-        if code(&file.text).is_empty() {
-            return Err(Error::input("the file holds no SQL")
-                .at(&file.path, Some(1), None)
-                .with_hint("write a query that returns profile_id"));
-        }
         let references = session.references(&file.text, Some(&file.path))?;
         let segment = |r: &crate::query::session::Reference| r.segment().map(str::to_owned);
         Ok(Self {

@@ -121,13 +121,6 @@ fn a_syntax_error() {
 }
 
 #[test]
-fn a_file_without_a_query() {
-    let error = segment_error("-- description: later\n");
-    let hint = "write one: SELECT profile_id FROM profiles WHERE ...";
-    is(&error, "there is no query", "sql/segments/bad.sql", Some(hint));
-}
-
-#[test]
 fn a_segment_without_profile_id() {
     let error = segment_error("SELECT country, plan FROM profiles");
     let hint = Some("a segment is a query that returns profile_id");
@@ -159,9 +152,9 @@ fn no_sql_two_statements_or_a_write() {
     let error = segment_error("-- description: nothing yet\n");
     is(
         &error,
-        "the file holds no SQL",
-        "sql/segments/bad.sql:1",
-        Some("write a query that returns profile_id"),
+        "there is no query",
+        "sql/segments/bad.sql",
+        Some("write one: SELECT profile_id FROM profiles WHERE ..."),
     );
     let error = segment_error("SELECT profile_id FROM profiles; SELECT profile_id FROM events");
     assert_eq!(error["kind"], "input", "{error:#}");
