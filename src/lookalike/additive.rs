@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::design::{Design, Line};
+use super::design::{Design, LANES, Line};
 use super::encode::{Encoded, Encoder, Kind};
 
 /// Training rows that a word or a missing value must have to get a weight of its own.
@@ -75,7 +75,9 @@ impl Terms {
         rows: &[u32],
         seeds: Vec<bool>,
     ) -> Design {
-        let (width, slots) = (self.numbers.len(), self.words.len());
+        // The columns that fill the width up are 0 everywhere, and so are their weights.
+        let width = self.numbers.len().next_multiple_of(LANES);
+        let slots = self.words.len();
         let mut numbers = vec![0.0; rows.len() * width];
         for (column, term) in self.numbers.iter().enumerate() {
             let cells = numbers.iter_mut().skip(column).step_by(width).zip(rows);
@@ -241,14 +243,14 @@ mod tests {
         let rows: Vec<u32> = (0..400).collect();
         let terms = Terms::new(&encoder, &encoded, &rows);
         let design = terms.design(&encoder, &encoded, &rows, vec![false; 400]);
-        assert_eq!((design.width, design.words, design.slots), (3, 4, 1));
+        assert_eq!((terms.numbers.len(), design.words, design.slots), (3, 4, 1));
         let weights: Vec<f64> = (0..design.weights()).map(|_| dice.normal()).collect();
         let line = Line::of(&weights, design.width);
         let model = terms.model(&encoder, &line);
         let mut scores = vec![0.0; 390];
         model.score(&encoded, 10, &mut scores);
-        for (row, score) in (10..).zip(scores) {
-            let plain = design.margin(&line, row);
+        let margins = design.margins(&line, 10..400);
+        for ((row, score), plain) in (10..).zip(scores).zip(margins) {
             assert!((plain - score).abs() < 1e-5);
             let one = model.margin(|f| encoded.bins[f][row], |f| encoded.numbers[f][row]);
             assert_eq!(one.to_bits(), score.to_bits());

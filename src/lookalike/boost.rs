@@ -4,8 +4,10 @@
 //! L2 in the leaves, trees of one question a level, fresh rows and features for each tree; and every
 //! profile is scored by trees that never saw it.
 
+use std::ops::Range;
+
 use super::random::Dice;
-use super::tree::{BLOCK_ROWS, DEPTH_MAX, Oblivious, UNIT, fixed};
+use super::tree::{BLOCK_ROWS, Oblivious, UNIT, fixed};
 
 /// How trees are grown.
 #[derive(Debug, Clone, Copy)]
@@ -68,7 +70,7 @@ pub(crate) fn grow(rows: &Rows<'_>, growth: &Growth, stream: u64) -> Vec<Oblivio
         .map(|feature| rows.bins.iter().skip(feature).step_by(rows.width()).copied().collect())
         .collect();
     for _ in 0..growth.trees {
-        let tree = work.tree(rows, growth, &margins, &mut dice);
+        let tree = work.tree(rows, &columns, growth, &margins, &mut dice);
         add_margins(&tree, &columns, &mut margins);
         grown.push(tree);
     }
@@ -104,12 +106,15 @@ impl Scale {
     }
 
     fn packed(self, first: f64, second: f64) -> i64 {
-        let fixed = |value: f64| (value * self.0).round() as i64;
+        // Rounded as `round` does, which is a call where processors may be old.
+        let fixed = |value: f64| (value * self.0 + 0.5_f64.copysign(value)) as i64;
         (fixed(first) << 32) + fixed(second)
     }
 
     fn first_and_second(self, packed: i64) -> [f64; 2] {
-        [(packed >> 32) as f64 / self.0, f64::from(packed as u32) / self.0]
+        // A power of two: its inverse is exact, and quicker to multiply by than it is to divide by.
+        let unit = self.0.recip();
+        [(packed >> 32) as f64 * unit, f64::from(packed as u32) * unit]
     }
 }
 
@@ -119,13 +124,14 @@ type Sums = [i64; 264];
 
 #[derive(Default)]
 struct Work {
-    /// The rows that this tree sees.
+    /// The rows that this tree sees, leaf by leaf.
     sampled: Vec<u32>,
-    /// Their bins of the features that it may ask for, row by row.
-    bins: Vec<u8>,
     /// Their derivatives.
     gradients: Vec<i64>,
-    leaf_of: Vec<u8>,
+    /// Where a leaf's rows are while they part.
+    aside: Vec<(u32, i64)>,
+    /// Where each leaf's rows lie, by its place in the tree.
+    leaves: Vec<Range<usize>>,
     /// By leaf and feature.
     sums: Vec<Sums>,
 }
@@ -137,6 +143,7 @@ impl Work {
     fn tree(
         &mut self,
         rows: &Rows<'_>,
+        columns: &[Vec<u8>],
         growth: &Growth,
         margins: &[f32],
         dice: &mut Dice,
@@ -146,25 +153,15 @@ impl Work {
         let mut features = dice.sample(rows.width(), (share.ceil() as usize).max(1));
         features.sort_unstable();
         let features: Features = features.into_iter().map(|f| (f, rows.bin_counts[f])).collect();
-        self.bins.clear();
-        for &row in &self.sampled {
-            let own = rows.row(row as usize);
-            self.bins.extend(features.iter().map(|(feature, _)| own[*feature]));
-        }
         self.sums.resize(features.len() << growth.depth.saturating_sub(1), [0; 264]);
         let mut tree = Oblivious::default();
-        for level in 0..growth.depth {
-            self.gather(&features, level);
-            let Some((place, last)) = self.best(&features, 1 << level, growth.l2, scale) else {
-                break;
-            };
-            let bins = self.bins.iter().skip(place).step_by(features.len());
-            for (leaf, bin) in self.leaf_of.iter_mut().zip(bins) {
-                *leaf |= u8::from(*bin > last) << level;
-            }
-            tree.levels.push((features[place].0 as u16, last));
+        for _ in 0..growth.depth {
+            self.gather(columns, &features);
+            let Some((feature, last)) = self.best(&features, growth.l2, scale) else { break };
+            self.part(&columns[feature], last);
+            tree.levels.push((feature as u16, last));
         }
-        tree.leaves = self.leaves(1 << tree.levels.len(), growth, scale);
+        tree.leaves = self.values(growth, scale);
         tree
     }
 
@@ -176,90 +173,111 @@ impl Work {
         margins: &[f32],
         dice: &mut Dice,
     ) -> Scale {
+        let limits = [growth.other_share, growth.seed_share].map(chosen_below);
         self.sampled.clear();
-        self.gradients.clear();
-        let other_weight = growth.seed_share / growth.other_share;
-        let weight = |seed: bool| if seed { 1.0 } else { other_weight };
-        let mut weights = 0.0;
+        self.sampled.resize(rows.seeds.len(), 0);
+        let mut sampled = [0; 2];
         for (row, &seed) in rows.seeds.iter().enumerate() {
-            let share = if seed { growth.seed_share } else { growth.other_share };
-            if share < 1.0 && super::random::unit(dice.next()) >= share {
-                continue;
-            }
-            weights += weight(seed);
-            self.sampled.push(row as u32);
+            // Every row is written, and the next one over it unless it was drawn: no branch to guess.
+            self.sampled[sampled[0] + sampled[1]] = row as u32;
+            sampled[usize::from(seed)] +=
+                usize::from(dice.next() >> 11 < limits[usize::from(seed)]);
         }
-        let scale = Scale::of(weights);
-        let derivatives = |row: &u32| {
-            let row = *row as usize;
-            let (weight, chance) = (weight(rows.seeds[row]), f64::from(sigmoid(margins[row])));
-            let target = f64::from(u8::from(rows.seeds[row]));
-            scale.packed(weight * (chance - target), weight * chance * (1.0 - chance))
-        };
-        self.gradients.extend(self.sampled.iter().map(derivatives));
-        self.leaf_of.clear();
-        self.leaf_of.resize(self.sampled.len(), 0);
+        self.sampled.truncate(sampled[0] + sampled[1]);
+        let weights = [growth.seed_share / growth.other_share, 1.0];
+        let scale = Scale::of(sampled[0] as f64 * weights[0] + sampled[1] as f64);
+        self.gradients.clear();
+        self.gradients.extend(self.sampled.iter().map(|&row| {
+            let seed = usize::from(rows.seeds[row as usize]);
+            let (weight, chance) = (weights[seed], f64::from(sigmoid(margins[row as usize])));
+            scale.packed(weight * (chance - seed as f64), weight * chance * (1.0 - chance))
+        }));
+        self.leaves.clear();
+        self.leaves.push(0..self.sampled.len());
         scale
     }
 
-    /// Sums derivatives by leaf, feature and bin, for the leaves that `level` questions make. Below the
-    /// root only the smaller child of each leaf is counted: the other one is what is left of the leaf.
-    fn gather(&mut self, features: &Features, level: usize) {
+    /// Parts each leaf by a question: those whose bin is at most `last` go left.
+    fn part(&mut self, bins: &[u8], last: u8) {
+        for place in 0..self.leaves.len() {
+            let Range { start, end } = self.leaves[place];
+            let rows = &mut self.sampled[start..end];
+            let gradients = &mut self.gradients[start..end];
+            self.aside.resize(self.aside.len().max(rows.len()), (0, 0));
+            let (mut left, mut right) = (0, 0);
+            for at in 0..rows.len() {
+                let (row, gradient) = (rows[at], gradients[at]);
+                let goes_right = usize::from(bins[row as usize] > last);
+                // Both are written, and the next row over the wrong one: no branch to guess.
+                (rows[left], gradients[left]) = (row, gradient);
+                self.aside[right] = (row, gradient);
+                left += 1 - goes_right;
+                right += goes_right;
+            }
+            let slots = rows[left..].iter_mut().zip(&mut gradients[left..]);
+            for ((row, gradient), aside) in slots.zip(&self.aside[..right]) {
+                (*row, *gradient) = *aside;
+            }
+            self.leaves[place] = start..start + left;
+            self.leaves.push(start + left..end);
+        }
+    }
+
+    /// Sums derivatives by leaf, feature and bin. Below the root only the smaller child of each leaf is
+    /// counted: the other one is what is left of the leaf.
+    fn gather(&mut self, columns: &[Vec<u8>], features: &Features) {
         let width = features.len();
-        let half = if level == 0 { 0 } else { 1 << (level - 1) };
-        let mut sizes = [0_u32; 1 << DEPTH_MAX];
-        for &leaf in &self.leaf_of {
-            sizes[usize::from(leaf)] += 1;
+        let half = self.leaves.len() / 2;
+        if half == 0 {
+            self.count(columns, features, 0..self.sampled.len(), 0);
         }
-        let high_is_smaller = |low: usize| sizes[low + half] < sizes[low];
-        // What is counted lies in the upper half for now, whichever child it is.
-        let fresh = self.sums[width * half..width * (1 << level)].iter_mut();
-        for (sums, (_, bins)) in fresh.zip(features.iter().cycle()) {
-            sums[..*bins].fill(0);
-        }
-        let sampled = self.bins.chunks_exact(width).zip(&self.gradients).zip(&self.leaf_of);
-        for ((bins, &gradient), &leaf) in sampled {
-            let (leaf, mut slot) = (usize::from(leaf), 0);
-            if level > 0 {
-                let low = leaf % half;
-                if (leaf >= half) != high_is_smaller(low) {
-                    continue;
+        for place in 0..half {
+            let (left, right) = (self.leaves[place].clone(), self.leaves[half + place].clone());
+            let right_is_counted = right.len() < left.len();
+            let counted = if right_is_counted { right } else { left };
+            self.count(columns, features, counted, half + place);
+            let (lefts, rights) = self.sums.split_at_mut(width * (half + place));
+            let pairs = lefts[width * place..].iter_mut().zip(rights);
+            for ((left, right), (_, bins)) in pairs.zip(features) {
+                for (left, right) in left[..*bins].iter_mut().zip(&mut right[..*bins]) {
+                    let rest = *left - *right;
+                    (*left, *right) =
+                        if right_is_counted { (rest, *right) } else { (*right, rest) };
                 }
-                slot = low + half;
-            }
-            for (sums, &bin) in self.sums[slot * width..][..width].iter_mut().zip(bins) {
-                sums[usize::from(bin)] += gradient;
-            }
-        }
-        let (parents, children) = self.sums.split_at_mut(width * half);
-        let pairs = parents.iter_mut().zip(children).enumerate();
-        for (at, (parent, child)) in pairs {
-            let high_was_counted = high_is_smaller(at / width);
-            let bins = features[at % width].1;
-            for (parent, child) in parent[..bins].iter_mut().zip(&mut child[..bins]) {
-                let rest = *parent - *child;
-                (*parent, *child) = if high_was_counted { (rest, *child) } else { (*child, rest) };
             }
         }
     }
 
-    /// The question that lowers the loss most, over all leaves together: the place of its feature, and the
-    /// last bin to go left.
-    fn best(
-        &self,
-        features: &Features,
-        leaves: usize,
-        l2: f64,
-        scale: Scale,
-    ) -> Option<(usize, u8)> {
+    /// Sums the derivatives of the rows at `own` by feature and bin, as those of the leaf at `place`.
+    fn count(&mut self, columns: &[Vec<u8>], features: &Features, own: Range<usize>, place: usize) {
+        let sums = &mut self.sums[place * features.len()..][..features.len()];
+        for (sums, (_, bins)) in sums.iter_mut().zip(features) {
+            sums[..*bins].fill(0);
+        }
+        let gradients = self.gradients[own.clone()].iter().copied();
+        let rows = self.sampled[own].iter().copied().zip(gradients);
+        let column = |feature: &(usize, usize)| columns[feature.0].as_slice();
+        let (groups, rest) = features.as_chunks::<SIDE_BY_SIDE>();
+        let (group_sums, rest_sums) = sums.as_chunks_mut::<SIDE_BY_SIDE>();
+        for (group, sums) in groups.iter().zip(group_sums) {
+            add(rows.clone(), group.each_ref().map(column), sums);
+        }
+        for (feature, sums) in rest.iter().zip(rest_sums) {
+            add(rows.clone(), [column(feature)], std::array::from_mut(sums));
+        }
+    }
+
+    /// The question that lowers the loss most, over all leaves together: its feature, and the last bin to
+    /// go left.
+    fn best(&self, features: &Features, l2: f64, scale: Scale) -> Option<(usize, u8)> {
         let score = |first: f64, second: f64| first * first / (second + l2);
         let mut best = (GAIN_MIN, None);
         let mut gains = Vec::new();
-        for (place, &(_, bins)) in features.iter().enumerate() {
+        for (at, &(feature, bins)) in features.iter().enumerate() {
             gains.clear();
             gains.resize(bins - 1, 0.0);
-            for leaf in 0..leaves {
-                let sums = &self.sums[leaf * features.len() + place][..bins];
+            for place in 0..self.leaves.len() {
+                let sums = &self.sums[place * features.len() + at][..bins];
                 let all: i64 = sums.iter().sum();
                 let total = scale.first_and_second(all);
                 let whole = score(total[0], total[1]);
@@ -273,24 +291,50 @@ impl Work {
             }
             for (last, &gain) in gains.iter().enumerate() {
                 if gain > best.0 {
-                    best = (gain, Some((place, last as u8)));
+                    best = (gain, Some((feature, last as u8)));
                 }
             }
         }
         best.1
     }
 
-    fn leaves(&self, leaves: usize, growth: &Growth, scale: Scale) -> Vec<i32> {
-        let mut sums = vec![0; leaves];
-        for (&leaf, gradient) in self.leaf_of.iter().zip(&self.gradients) {
-            sums[usize::from(leaf)] += gradient;
-        }
-        let value = |packed: i64| {
-            let [first, second] = scale.first_and_second(packed);
+    /// The values of the leaves.
+    fn values(&self, growth: &Growth, scale: Scale) -> Vec<i32> {
+        let value = |own: &Range<usize>| {
+            let sum = self.gradients[own.clone()].iter().sum();
+            let [first, second] = scale.first_and_second(sum);
             fixed(-growth.rate * first / (second + growth.l2))
         };
-        sums.into_iter().map(value).collect()
+        self.leaves.iter().map(value).collect()
     }
+}
+
+/// Features whose sums are added up side by side: an addition to a bin waits for the one before it.
+const SIDE_BY_SIDE: usize = 8;
+
+/// Adds the derivative of each row to the sums of its bins.
+fn add<const N: usize>(
+    rows: impl Iterator<Item = (u32, i64)>,
+    columns: [&[u8]; N],
+    sums: &mut [Sums; N],
+) {
+    // All columns have as many rows, and the slices say so: one bound is checked for all of them.
+    let count = columns[0].len();
+    let columns = columns.map(|column| &column[..count]);
+    for (row, gradient) in rows {
+        let row = row as usize;
+        if row >= count {
+            break;
+        }
+        for (column, sums) in columns.iter().zip(sums.iter_mut()) {
+            sums[usize::from(column[row])] += gradient;
+        }
+    }
+}
+
+/// What a draw of 53 bits lies below for a share of the draws.
+fn chosen_below(share: f64) -> u64 {
+    (share * (1_u64 << 53) as f64).ceil() as u64
 }
 
 #[cfg(test)]

@@ -6,8 +6,14 @@
 
 use std::ops::Range;
 
+use fearless_simd::{Level, dispatch};
+
 /// Rows whose gradients are summed in single precision before they join the double sums.
 const CHUNK_ROWS: usize = 256;
+
+/// Numbers that are multiplied side by side. Where a design's width is a multiple of it, no number is
+/// left to be done alone.
+pub(crate) const LANES: usize = 16;
 
 /// Rows to learn a line from.
 #[derive(Debug, Clone, Default)]
@@ -68,18 +74,49 @@ impl Line {
     }
 }
 
-/// A sum of products in eight lanes, so that the compiler can use vectors; the order is fixed.
-pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut lanes = [0.0_f32; 8];
-    let (a_blocks, a_rest) = a.as_chunks::<8>();
-    let (b_blocks, b_rest) = b.as_chunks::<8>();
-    for (a, b) in a_blocks.iter().zip(b_blocks) {
-        for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
-            *lane += a * b;
-        }
+/// A sum of products in lanes, so that the compiler can use vectors; the order is fixed.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "it is compiled for the vectors of whoever calls it")]
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0.0_f32; LANES];
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    for (a, b) in a.iter().zip(b) {
+        lanes.iter_mut().zip(a).zip(b).for_each(|((lane, a), b)| *lane += a * b);
     }
     let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
     lanes.iter().sum::<f32>() + rest
+}
+
+/// For each of `rows`, its products with `weights` into `sums`.
+fn dots(rows: &[f32], weights: &[f32], sums: &mut [f32]) {
+    dispatch!(Level::new(), _vectors => {
+        for (row, sum) in rows.chunks_exact(weights.len().max(1)).zip(sums.iter_mut()) {
+            *sum = dot(row, weights);
+        }
+    });
+}
+
+/// Adds `rows`, each as many times as its share says, to `sums`.
+fn add_rows(rows: &[f32], shares: &[f32], sums: &mut [f32]) {
+    dispatch!(Level::new(), _vectors => {
+        for (row, share) in rows.chunks_exact(sums.len().max(1)).zip(shares) {
+            sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += share * value);
+        }
+    });
+}
+
+/// Adds the products of the `width` numbers of each row with each other to `sums`, lower triangle.
+fn add_products(rows: &[f32], width: usize, sums: &mut [f32]) {
+    dispatch!(Level::new(), _vectors => {
+        for row in rows.chunks_exact(width.max(1)) {
+            for (a, &value) in row.iter().enumerate() {
+                if value != 0.0 {
+                    let line = &mut sums[a * width..][..=a];
+                    line.iter_mut().zip(row).for_each(|(sum, other)| *sum += value * other);
+                }
+            }
+        }
+    });
 }
 
 impl Design {
@@ -93,18 +130,20 @@ impl Design {
         self.width + self.words + 1
     }
 
-    fn row(&self, row: usize) -> (&[f32], &[u32]) {
-        (
-            &self.numbers[row * self.width..(row + 1) * self.width],
-            &self.codes[row * self.slots..(row + 1) * self.slots],
-        )
+    fn codes(&self, row: usize) -> &[u32] {
+        &self.codes[row * self.slots..(row + 1) * self.slots]
     }
 
-    /// The margin of a row.
-    pub(crate) fn margin(&self, line: &Line, row: usize) -> f32 {
-        let (numbers, codes) = self.row(row);
-        let words: f32 = codes.iter().map(|code| line.words[*code as usize]).sum();
-        dot(numbers, &line.numbers) + words + line.intercept
+    /// The margins of `rows`, in their order.
+    pub(crate) fn margins(&self, line: &Line, rows: Range<usize>) -> Vec<f32> {
+        let numbers = &self.numbers[rows.start * self.width..rows.end * self.width];
+        let mut margins = vec![0.0; rows.len()];
+        dots(numbers, &line.numbers, &mut margins);
+        for (margin, row) in margins.iter_mut().zip(rows) {
+            let words: f32 = self.codes(row).iter().map(|code| line.words[*code as usize]).sum();
+            *margin = *margin + words + line.intercept;
+        }
+        margins
     }
 
     /// The share of seeds, kept away from 0 and 1.
@@ -128,18 +167,12 @@ impl Design {
         for start in (0..self.rows()).step_by(CHUNK_ROWS) {
             chunk.fill(0.0);
             sums.fill(0.0);
-            for row in start..(start + CHUNK_ROWS).min(self.rows()) {
-                let (numbers, codes) = self.row(row);
-                for (a, &value) in numbers.iter().enumerate() {
-                    if value != 0.0 {
-                        let line = &mut chunk[a * self.width..][..=a];
-                        line.iter_mut().zip(numbers).for_each(|(sum, other)| *sum += value * other);
-                    }
-                }
-                sums.iter_mut().zip(numbers).for_each(|(sum, value)| *sum += value);
-                for &code in codes {
-                    words[code as usize] += 1.0;
-                }
+            let rows = start..(start + CHUNK_ROWS).min(self.rows());
+            let numbers = &self.numbers[rows.start * self.width..rows.end * self.width];
+            add_products(numbers, self.width, &mut chunk);
+            add_rows(numbers, &[1.0; CHUNK_ROWS], &mut sums);
+            for &code in &self.codes[rows.start * self.slots..rows.end * self.slots] {
+                words[code as usize] += 1.0;
             }
             for a in 0..self.width {
                 for b in 0..=a {
@@ -188,23 +221,28 @@ impl Part<'_> {
         let mut words = vec![0.0_f64; design.words + 1];
         let mut intercept = 0.0;
         for rows in self.chunks() {
-            numbers.fill(0.0);
-            for row in rows {
-                let (values, codes) = design.row(row);
-                let margin = f64::from(design.margin(&line, row));
+            let mut residuals = design.margins(&line, rows.clone());
+            // ln(1 + e^m) - t m, without overflow on either side. Logarithms add up to that of a product: no
+            // factor is above 2, so one of a chunk's rows is far from what a number can be.
+            let mut product = 1.0;
+            for (residual, row) in residuals.iter_mut().zip(rows.clone()) {
+                let margin = f64::from(*residual);
                 let target = f64::from(u8::from(design.seeds[row]));
-                // ln(1 + e^m) - t m, without overflow on either side.
                 let away = (-margin.abs()).exp();
-                loss += margin.max(0.0) + away.ln_1p() - target * margin;
+                product *= 1.0 + away;
+                loss += margin.max(0.0) - target * margin;
                 let chance = if margin >= 0.0 { 1.0 } else { away } / (1.0 + away);
-                let residual = chance - target;
-                intercept += residual;
-                for &code in codes {
-                    words[code as usize] += residual;
+                let wrong = chance - target;
+                intercept += wrong;
+                for &code in design.codes(row) {
+                    words[code as usize] += wrong;
                 }
-                let residual = residual as f32;
-                numbers.iter_mut().zip(values).for_each(|(sum, value)| *sum += residual * value);
+                *residual = wrong as f32;
             }
+            loss += product.ln();
+            numbers.fill(0.0);
+            let values = &design.numbers[rows.start * design.width..rows.end * design.width];
+            add_rows(values, &residuals, &mut numbers);
             gradient.iter_mut().zip(&numbers).for_each(|(sum, value)| *sum += f64::from(*value));
         }
         gradient[design.width..][..design.words].copy_from_slice(&words[..design.words]);
@@ -246,9 +284,8 @@ pub(crate) mod tests {
     fn widened(design: &Design) -> Design {
         let mut wide = Design { width: design.width + design.words, ..Design::default() };
         for row in 0..design.rows() {
-            let (numbers, codes) = design.row(row);
-            wide.numbers.extend(numbers);
-            let has = |word: u32| f32::from(u8::from(codes.contains(&word)));
+            wide.numbers.extend(&design.numbers[row * design.width..][..design.width]);
+            let has = |word: u32| f32::from(u8::from(design.codes(row).contains(&word)));
             wide.numbers.extend((0..design.words as u32).map(has));
         }
         wide.seeds.clone_from(&design.seeds);

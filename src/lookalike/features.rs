@@ -1,12 +1,12 @@
 //! A feature query run into columns, a chunk of profiles at a time: one row a profile.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type, Schema};
+use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -265,6 +265,25 @@ pub(crate) fn rows_of(
     Ok(ids.iter().map(row).collect())
 }
 
+/// Gives each value that is there to `take`, with the row of its profile.
+fn each<T: ArrowPrimitiveType>(
+    column: &PrimitiveArray<T>,
+    rows: &[Option<usize>],
+    mut take: impl FnMut(usize, T::Native),
+) {
+    let values = rows.iter().zip(column.values());
+    match column.nulls().filter(|nulls| nulls.null_count() > 0) {
+        None => {
+            values.for_each(|(row, value)| row.iter().for_each(|row| take(*row, *value)));
+        }
+        Some(nulls) => {
+            for ((row, value), valid) in values.zip(nulls) {
+                row.iter().filter(|_| valid).for_each(|row| take(*row, *value));
+            }
+        }
+    }
+}
+
 /// A column on its way.
 struct Builder {
     name: String,
@@ -356,42 +375,41 @@ impl Builder {
         as_of: AsOf,
     ) -> Result<()> {
         match self.shape {
+            // What queries return most is not copied into another type first.
+            Shape::Number if *column.data_type() == DataType::Float64 => {
+                let column = column.as_primitive::<Float64Type>();
+                each(column, rows, |row, value| self.number(row - first, value as f32));
+            }
             Shape::Number => {
                 let column = as_type(column, &DataType::Float32)?;
                 let column = column.as_primitive::<Float32Type>();
-                for (at, row) in rows.iter().enumerate() {
-                    if let Some(row) = row.filter(|_| column.is_valid(at)) {
-                        let value = column.value(at);
-                        self.infinite += u64::from(value.is_infinite());
-                        self.numbers[row - first] = value;
-                    }
-                }
+                each(column, rows, |row, value| self.number(row - first, value));
             }
             Shape::Moment => {
                 let moment = crate::store::schema::timestamp();
                 let column = as_type(&as_type(column, &moment)?, &DataType::Int64)?;
-                let column = as_type(&column, &DataType::Float64)?;
-                let column = column.as_primitive::<Float64Type>();
-                for (at, row) in rows.iter().enumerate() {
-                    if let Some(row) = row.filter(|_| column.is_valid(at)) {
-                        let days = (as_of.micros() as f64 - column.value(at)) / DAY_MICROS;
-                        self.valid += 1;
-                        self.newer += u64::from(days < 0.0);
-                        self.numbers[row - first] = if days < 0.0 { f32::NAN } else { days as f32 };
-                    }
-                }
+                each(column.as_primitive::<Int64Type>(), rows, |row, micros| {
+                    let days = (as_of.micros() as f64 - micros as f64) / DAY_MICROS;
+                    self.valid += 1;
+                    self.newer += u64::from(days < 0.0);
+                    self.numbers[row - first] = if days < 0.0 { f32::NAN } else { days as f32 };
+                });
             }
             Shape::Word => {
-                let column = as_type(column, &DataType::Utf8)?;
-                let column = column.as_string::<i32>();
-                for (at, row) in rows.iter().enumerate() {
-                    if let Some(row) = row.filter(|_| column.is_valid(at)) {
-                        self.codes[row - first] = self.code(column.value(at));
+                let column = as_type(column, &DataType::Utf8View)?;
+                for (row, word) in rows.iter().zip(column.as_string_view()) {
+                    if let (Some(row), Some(word)) = (row, word) {
+                        self.codes[row - first] = self.code(word);
                     }
                 }
             }
         }
         Ok(())
+    }
+
+    fn number(&mut self, at: usize, value: f32) {
+        self.infinite += u64::from(value.is_infinite());
+        self.numbers[at] = value;
     }
 
     fn code(&mut self, word: &str) -> u32 {

@@ -4,6 +4,8 @@
 //! folds, so whoever is scored was never seen by the models that score them: seeds and candidates
 //! alike. The fold of a profile can be told again from its id, so a model file scores the same.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use super::additive::Additive;
@@ -56,15 +58,42 @@ impl FoldModel {
     /// The margins of the rows from `start`, one slice a part, all of the same length.
     pub(crate) fn score(&self, encoded: &Encoded, start: usize, out: [&mut [f32]; PARTS]) {
         let [additive, boosted, bagged] = out;
-        let mut work = Block::new(encoded.bins.len());
         self.additive.score(encoded, start, additive);
+        let mut moved = vec![Vec::new(); encoded.bins.len()];
+        let (mut lines, mut sums) = (Vec::new(), Vec::new());
         let blocks = boosted.chunks_mut(BLOCK_ROWS).zip(bagged.chunks_mut(BLOCK_ROWS));
         for (block, (boosted, bagged)) in blocks.enumerate() {
             let start = start + block * BLOCK_ROWS;
-            work.fill(encoded, &self.reorder, start, boosted.len());
-            work.boosted(&self.boosted, boosted);
-            work.bagged(&self.bagged, bagged);
+            let columns = self.columns(encoded, start..start + boosted.len(), &mut moved);
+            sums.resize(boosted.len(), 0);
+            sums.fill(0);
+            self.boosted.iter().for_each(|tree| tree.add(&columns, &mut sums));
+            finish(&sums, boosted);
+            sums.fill(0);
+            if !self.bagged.is_empty() {
+                row_by_row(&columns, &mut lines);
+                self.bagged.iter().for_each(|tree| tree.add(&lines, columns.len(), &mut sums));
+            }
+            finish(&sums, bagged);
         }
+    }
+
+    /// The bins of some rows by feature, words in their new order: those are put into `moved`.
+    fn columns<'a>(
+        &self,
+        encoded: &'a Encoded,
+        rows: Range<usize>,
+        moved: &'a mut [Vec<u8>],
+    ) -> Vec<&'a [u8]> {
+        let features = encoded.bins.iter().zip(&self.reorder.0).zip(moved);
+        let columns = features.map(|((bins, places), moved)| {
+            let bins = &bins[rows.clone()];
+            let Some(places) = places else { return bins };
+            moved.clear();
+            moved.extend(bins.iter().map(|&bin| places[usize::from(bin)]));
+            moved.as_slice()
+        });
+        columns.collect()
     }
 
     /// The margins of one profile: `bin` and `number` tell its features.
@@ -80,61 +109,16 @@ impl FoldModel {
     }
 }
 
-/// The bins of a block of rows, words in their new order: by column and row by row.
-struct Block {
-    width: usize,
-    rows: usize,
-    columns: Vec<Vec<u8>>,
-    lines: Vec<u8>,
-    sums: Vec<i32>,
+/// Puts columns of a block of rows into `lines`, row by row.
+fn row_by_row(columns: &[&[u8]], lines: &mut Vec<u8>) {
+    let width = columns.len();
+    lines.resize(width * columns.first().map_or(0, |bins| bins.len()), 0);
+    for (feature, bins) in columns.iter().enumerate() {
+        let line = lines.iter_mut().skip(feature).step_by(width);
+        line.zip(*bins).for_each(|(slot, &bin)| *slot = bin);
+    }
 }
 
-impl Block {
-    fn new(width: usize) -> Self {
-        Self {
-            width,
-            rows: 0,
-            columns: vec![Vec::new(); width],
-            lines: Vec::new(),
-            sums: Vec::new(),
-        }
-    }
-
-    fn fill(&mut self, encoded: &Encoded, reorder: &Reorder, start: usize, rows: usize) {
-        self.rows = rows;
-        self.lines.resize(rows * self.width, 0);
-        for (feature, column) in self.columns.iter_mut().enumerate() {
-            let bins = &encoded.bins[feature][start..start + rows];
-            column.clear();
-            match &reorder.0[feature] {
-                None => column.extend_from_slice(bins),
-                Some(places) => column.extend(bins.iter().map(|&bin| places[usize::from(bin)])),
-            }
-            let line = self.lines.iter_mut().skip(feature).step_by(self.width);
-            line.zip(&*column).for_each(|(slot, &bin)| *slot = bin);
-        }
-    }
-
-    fn boosted(&mut self, trees: &[Oblivious], out: &mut [f32]) {
-        self.sums.clear();
-        self.sums.resize(self.rows, 0);
-        let columns: Vec<&[u8]> = self.columns.iter().map(Vec::as_slice).collect();
-        for tree in trees {
-            tree.add(&columns, &mut self.sums);
-        }
-        self.finish(out);
-    }
-
-    fn bagged(&mut self, trees: &[Cart], out: &mut [f32]) {
-        self.sums.clear();
-        self.sums.resize(self.rows, 0);
-        for tree in trees {
-            tree.add(&self.lines, self.width, &mut self.sums);
-        }
-        self.finish(out);
-    }
-
-    fn finish(&self, out: &mut [f32]) {
-        out.iter_mut().zip(&self.sums).for_each(|(out, sum)| *out = *sum as f32 / UNIT);
-    }
+fn finish(sums: &[i32], out: &mut [f32]) {
+    out.iter_mut().zip(sums).for_each(|(out, sum)| *out = *sum as f32 / UNIT);
 }

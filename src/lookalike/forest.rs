@@ -32,18 +32,39 @@ pub(crate) fn grow(rows: &Rows<'_>, bagging: &Bagging, stream: u64) -> Vec<Cart>
     let mut work = Work { rows, bagging, sums: Vec::new() };
     let one = |_| {
         let count = seeds.len().min(bagging.seeds_max);
-        let mut bag: Vec<u32> = (0..count).map(|_| seeds[dice.below(seeds.len())]).collect();
-        bag.extend((0..count).map(|_| others[dice.below(others.len())]));
+        let mut counts = vec![0; rows.seeds.len()];
+        for (kind, one) in [(&seeds, SEED), (&others, OTHER)] {
+            for _ in 0..count {
+                counts[kind[dice.below(kind.len())] as usize] += one;
+            }
+        }
+        // A row that was drawn more than once is there once, and counts as many times.
+        let mut bag: Vec<Drawn> = (0..).zip(counts).filter(|(_, count)| *count > 0).collect();
         work.tree(&mut bag, &mut dice)
     };
     (0..bagging.trees).map(one).collect()
 }
 
+/// Rows in the upper half and seeds in the lower, so that one addition counts both.
+const SEED: u64 = OTHER + 1;
+const OTHER: u64 = 1 << 32;
+
+/// A row, and what it counts for.
+type Drawn = (u32, u64);
+
+fn rows_and_seeds(count: u64) -> (u32, u32) {
+    ((count >> 32) as u32, count as u32)
+}
+
+fn counted(part: &[Drawn]) -> (u32, u32) {
+    rows_and_seeds(part.iter().map(|(_, count)| count).sum())
+}
+
 struct Work<'a> {
     rows: &'a Rows<'a>,
     bagging: &'a Bagging,
-    /// Rows of each bin in the upper half, seeds in the lower, for some features: a place for each byte, and
-    /// a few more, so that those of many features do not fall on each other in the first cache.
+    /// What was drawn of each bin, for some features: a place for each byte, and a few more, so that those of
+    /// many features do not fall on each other in the first cache.
     sums: Vec<[u64; 264]>,
 }
 
@@ -56,7 +77,7 @@ struct Open {
 }
 
 impl Work<'_> {
-    fn tree(&mut self, bag: &mut [u32], dice: &mut Dice) -> Cart {
+    fn tree(&mut self, bag: &mut [Drawn], dice: &mut Dice) -> Cart {
         let leaf = |at: usize| Node { child: at as u32, feature: 0, last: 255 };
         let mut tree = Cart { nodes: vec![leaf(0)], values: vec![0], depth: 0 };
         let mut open = vec![Open { at: 0, from: 0, to: bag.len(), depth: 0 }];
@@ -64,7 +85,8 @@ impl Work<'_> {
             let part = &mut bag[from..to];
             let split = if depth < self.bagging.depth { self.best(part, dice) } else { None };
             let Some((feature, last)) = split else {
-                tree.values[at] = self.value(part);
+                let (rows, seeds) = counted(part);
+                tree.values[at] = fixed(f64::from(seeds) / f64::from(rows.max(1)));
                 continue;
             };
             let left = from + self.divide(part, feature, last);
@@ -79,18 +101,10 @@ impl Work<'_> {
         tree
     }
 
-    fn seeds(&self, part: &[u32]) -> u32 {
-        part.iter().map(|&row| u32::from(self.rows.seeds[row as usize])).sum()
-    }
-
-    fn value(&self, part: &[u32]) -> i32 {
-        fixed(f64::from(self.seeds(part)) / part.len().max(1) as f64)
-    }
-
     /// The question that makes both sides purest (Gini), among the square root of all features.
-    fn best(&mut self, part: &[u32], dice: &mut Dice) -> Option<(usize, u8)> {
-        let (rows, leaf) = (part.len() as u32, self.bagging.leaf_rows as u32);
-        let seeds = self.seeds(part);
+    fn best(&mut self, part: &[Drawn], dice: &mut Dice) -> Option<(usize, u8)> {
+        let leaf = self.bagging.leaf_rows as u32;
+        let (rows, seeds) = counted(part);
         if rows < 2 * leaf || seeds == 0 || seeds == rows {
             return None;
         }
@@ -114,7 +128,7 @@ impl Work<'_> {
                 let mut left = [0, 0];
                 let mut splits = false;
                 for (last, sum) in sums.iter().enumerate() {
-                    let (own, own_seeds) = ((sum >> 32) as u32, *sum as u32);
+                    let (own, own_seeds) = rows_and_seeds(*sum);
                     left = [left[0] + own, left[1] + own_seeds];
                     splits |= left[0] > 0 && left[0] < rows;
                     if own == 0 || left[0] < leaf || rows - left[0] < leaf {
@@ -133,28 +147,24 @@ impl Work<'_> {
 
     /// Counts the rows and seeds of each bin of the features of `group`, a row at a time: its bins lie
     /// together.
-    fn count(&mut self, part: &[u32], group: &[usize]) {
-        let width = self.rows.width();
+    fn count(&mut self, part: &[Drawn], group: &[usize]) {
         self.sums.resize(group.len().max(self.sums.len()), [0; 264]);
         for (sums, &feature) in self.sums.iter_mut().zip(group) {
             sums[..self.rows.bin_counts[feature]].fill(0);
         }
-        for &row in part {
-            let row = row as usize;
-            let one = 1 << 32 | u64::from(self.rows.seeds[row]);
-            let bins = &self.rows.bins[row * width..(row + 1) * width];
+        for &(row, count) in part {
+            let bins = self.rows.row(row as usize);
             for (sums, &feature) in self.sums.iter_mut().zip(group) {
-                sums[usize::from(bins[feature])] += one;
+                sums[usize::from(bins[feature])] += count;
             }
         }
     }
 
     /// Puts the rows that go left first; how many they are.
-    fn divide(&self, part: &mut [u32], feature: usize, last: u8) -> usize {
-        let width = self.rows.width();
+    fn divide(&self, part: &mut [Drawn], feature: usize, last: u8) -> usize {
         let mut left = 0;
         for at in 0..part.len() {
-            if self.rows.bins[part[at] as usize * width + feature] <= last {
+            if self.rows.row(part[at].0 as usize)[feature] <= last {
                 part.swap(left, at);
                 left += 1;
             }

@@ -1,14 +1,15 @@
 //! L2 logistic regression along a path of penalties.
 //!
 //! Solved by L-BFGS (Nocedal 1980) that starts from the inverse of the Hessian at the base rate, so
-//! that few steps are needed; the next penalty of the path starts where the last one ended.
+//! that few steps are needed; the next penalty of the path starts where the last one ended, with what
+//! was learnt of the Hessian on the way there.
 
 use std::collections::VecDeque;
 
 use super::design::{Design, Gram, Line, Part};
 
 /// Steps kept by L-BFGS.
-const MEMORY: usize = 8;
+const MEMORY: usize = 32;
 
 /// Steps per penalty at most; reached on separable data only.
 const STEPS_MAX: usize = 60;
@@ -36,8 +37,12 @@ impl Path {
         let base = part.base();
         let mut weights = vec![0.0; part.design.weights()];
         weights[part.design.weights() - 1] = (base / (1.0 - base)).ln();
+        let mut steps = VecDeque::new();
+        let mut before = None;
         let fit = |(l2, factor): &(f64, Factor)| {
-            minimise(part, *l2, factor, &mut weights);
+            let harder = l2 - before.replace(*l2).unwrap_or(*l2);
+            steps.iter_mut().for_each(|step: &mut Step| step.penalise(harder));
+            minimise(part, *l2, factor, &mut weights, &mut steps);
             Line::of(&weights, part.design.width)
         };
         self.0.iter().map(fit).collect()
@@ -49,6 +54,16 @@ struct Step {
     moved: Vec<f64>,
     turned: Vec<f64>,
     curvature: f64,
+}
+
+impl Step {
+    /// What the step would have been with a penalty that is `by` larger: what it turned is known exactly.
+    fn penalise(&mut self, by: f64) {
+        // The intercept, which is last, has no penalty.
+        let slopes = self.turned.iter_mut().zip(&self.moved).rev().skip(1);
+        slopes.for_each(|(turned, moved)| *turned += by * moved);
+        self.curvature = product(&self.moved, &self.turned);
+    }
 }
 
 /// A place on the way: the weights, the loss there, and its slope.
@@ -66,15 +81,20 @@ impl Point {
     }
 }
 
-fn minimise(part: &Part<'_>, l2: f64, factor: &Factor, weights: &mut Vec<f64>) {
+fn minimise(
+    part: &Part<'_>,
+    l2: f64,
+    factor: &Factor,
+    weights: &mut Vec<f64>,
+    steps: &mut VecDeque<Step>,
+) {
     let rows = part.rows() as f64;
     let mut here = Point::at(part, l2, std::mem::take(weights));
-    let mut steps: VecDeque<Step> = VecDeque::new();
     for _ in 0..STEPS_MAX {
         if here.gradient.iter().all(|g| g.abs() < TOLERANCE * rows) {
             break;
         }
-        let direction = direction(&here.gradient, &steps, factor);
+        let direction = direction(&here.gradient, steps, factor);
         let Some((length, next)) = search(part, l2, &here, &direction) else { break };
         let moved: Vec<f64> = direction.iter().map(|d| d * length).collect();
         let turned: Vec<f64> =

@@ -63,6 +63,7 @@ mod recipe;
 mod report;
 mod run;
 mod shelf;
+mod shrink;
 mod size;
 mod sources;
 mod sparse;

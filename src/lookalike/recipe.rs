@@ -271,8 +271,7 @@ impl Trainer<'_> {
         let held = self.held(fold);
         let is_seed = Self::without(self.is_seed, &held);
         let lines = self.path.fit(&Part { design: self.design, held: held.clone() });
-        let margins =
-            |line| held.clone().map(|row| self.design.margin(line, row)).collect::<Vec<f32>>();
+        let margins = |line| self.design.margins(line, held.clone());
         let held_additive = lines.iter().map(margins).collect();
         let binned = self.problem.binned(&Self::without(self.rows, &held), &is_seed);
         let Binned { bins, bin_counts, reorder } = binned;

@@ -5,6 +5,7 @@
 //! question and are walked row by row, several rows side by side. Values are whole numbers, `1 /`
 //! [`UNIT`] each: sums of them are exact, and so do not depend on threads or block sizes.
 
+use fearless_simd::{Level, dispatch};
 use serde::{Deserialize, Serialize};
 
 /// What 1.0 is in the value of a leaf.
@@ -46,6 +47,12 @@ impl Oblivious {
 
     /// Adds the values of a block of rows to `sums`; `columns` hold the bins of the block.
     pub(crate) fn add(&self, columns: &[&[u8]], sums: &mut [i32]) {
+        dispatch!(Level::new(), _vectors => self.add_here(columns, sums));
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "it is compiled for the vectors of whoever calls it")]
+    fn add_here(&self, columns: &[&[u8]], sums: &mut [i32]) {
         let mut places = [0_u8; BLOCK_ROWS];
         let places = &mut places[..sums.len()];
         for (level, &(feature, last)) in self.levels.iter().enumerate() {
