@@ -263,7 +263,9 @@ impl Work {
             add(rows.clone(), group.each_ref().map(column), sums);
         }
         for (feature, sums) in rest.iter().zip(rest_sums) {
-            add(rows.clone(), [column(feature)], std::array::from_mut(sums));
+            let bins = column(feature);
+            rows.clone()
+                .for_each(|(row, gradient)| sums[usize::from(bins[row as usize])] += gradient);
         }
     }
 
@@ -309,26 +311,29 @@ impl Work {
     }
 }
 
-/// Features whose sums are added up side by side: an addition to a bin waits for the one before it.
-const SIDE_BY_SIDE: usize = 8;
+/// Features whose sums are added up side by side: an addition to a bin waits for the one before it. With
+/// more of them, processors have no registers left.
+const SIDE_BY_SIDE: usize = 4;
 
 /// Adds the derivative of each row to the sums of its bins.
-fn add<const N: usize>(
+fn add(
     rows: impl Iterator<Item = (u32, i64)>,
-    columns: [&[u8]; N],
-    sums: &mut [Sums; N],
+    columns: [&[u8]; SIDE_BY_SIDE],
+    sums: &mut [Sums; SIDE_BY_SIDE],
 ) {
     // All columns have as many rows, and the slices say so: one bound is checked for all of them.
     let count = columns[0].len();
-    let columns = columns.map(|column| &column[..count]);
+    let [c0, c1, c2, c3] = columns.map(|column| &column[..count]);
+    let [s0, s1, s2, s3] = sums;
     for (row, gradient) in rows {
         let row = row as usize;
         if row >= count {
             break;
         }
-        for (column, sums) in columns.iter().zip(sums.iter_mut()) {
-            sums[usize::from(column[row])] += gradient;
-        }
+        s0[usize::from(c0[row])] += gradient;
+        s1[usize::from(c1[row])] += gradient;
+        s2[usize::from(c2[row])] += gradient;
+        s3[usize::from(c3[row])] += gradient;
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray, RecordBatch};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type, Schema};
+use arrow::datatypes::{DataType, Date32Type, Float32Type, Float64Type, Int64Type, Schema};
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
@@ -385,14 +385,17 @@ impl Builder {
                 let column = column.as_primitive::<Float32Type>();
                 each(column, rows, |row, value| self.number(row - first, value));
             }
+            Shape::Moment if *column.data_type() == DataType::Date32 => {
+                let as_of = as_of.micros() as f64 / DAY_MICROS;
+                let column = column.as_primitive::<Date32Type>();
+                each(column, rows, |row, day| self.days(row - first, as_of - f64::from(day)));
+            }
             Shape::Moment => {
                 let moment = crate::store::schema::timestamp();
                 let column = as_type(&as_type(column, &moment)?, &DataType::Int64)?;
                 each(column.as_primitive::<Int64Type>(), rows, |row, micros| {
                     let days = (as_of.micros() as f64 - micros as f64) / DAY_MICROS;
-                    self.valid += 1;
-                    self.newer += u64::from(days < 0.0);
-                    self.numbers[row - first] = if days < 0.0 { f32::NAN } else { days as f32 };
+                    self.days(row - first, days);
                 });
             }
             Shape::Word => {
@@ -410,6 +413,13 @@ impl Builder {
     fn number(&mut self, at: usize, value: f32) {
         self.infinite += u64::from(value.is_infinite());
         self.numbers[at] = value;
+    }
+
+    /// Takes a moment so many days before `as_of`.
+    fn days(&mut self, at: usize, days: f64) {
+        self.valid += 1;
+        self.newer += u64::from(days < 0.0);
+        self.numbers[at] = if days < 0.0 { f32::NAN } else { days as f32 };
     }
 
     fn code(&mut self, word: &str) -> u32 {

@@ -42,7 +42,7 @@ const SEEDS_MAX: usize = 50_000;
 /// Seeds, and others, that a boosted tree sees about, where there are plenty. On the three public tasks
 /// and three made ones a tree that saw a half or a quarter of 20,000 others, each counting for as many,
 /// was as good (AUC within .001 but for one, within .002).
-const TREE_ROWS: f64 = 8_000.0;
+const TREE_ROWS: f64 = 5_000.0;
 
 /// Seeds below which boosted trees ask three questions instead of four.
 const DEEP_SEEDS: usize = 1_000;
