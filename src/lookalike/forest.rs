@@ -49,6 +49,13 @@ pub(crate) fn grow(rows: &Rows<'_>, bagging: &Bagging, stream: u64) -> Vec<Cart>
 const SEED: u64 = OTHER + 1;
 const OTHER: u64 = 1 << 32;
 
+/// A place for each byte, and a few more, so that those of many features do not fall on each other in the
+/// first cache.
+type Sums = [u64; 264];
+
+/// Features that are counted side by side: an addition to a bin waits for the one before it.
+const SIDE_BY_SIDE: usize = 4;
+
 /// A row, and what it counts for.
 type Drawn = (u32, u64);
 
@@ -60,12 +67,30 @@ fn counted(part: &[Drawn]) -> (u32, u32) {
     rows_and_seeds(part.iter().map(|(_, count)| count).sum())
 }
 
+/// Adds what each row counts for to the sums of its bins.
+fn add<'a>(
+    rows: impl Iterator<Item = (&'a [u8], u64)>,
+    features: [usize; SIDE_BY_SIDE],
+    sums: &mut [Sums; SIDE_BY_SIDE],
+) {
+    let last = features.into_iter().fold(0, usize::max);
+    let [f0, f1, f2, f3] = features;
+    let [s0, s1, s2, s3] = sums;
+    for (bins, count) in rows {
+        // One bound is checked for all of them.
+        let bins = &bins[..=last];
+        s0[usize::from(bins[f0])] += count;
+        s1[usize::from(bins[f1])] += count;
+        s2[usize::from(bins[f2])] += count;
+        s3[usize::from(bins[f3])] += count;
+    }
+}
+
 struct Work<'a> {
     rows: &'a Rows<'a>,
     bagging: &'a Bagging,
-    /// What was drawn of each bin, for some features: a place for each byte, and a few more, so that those of
-    /// many features do not fall on each other in the first cache.
-    sums: Vec<[u64; 264]>,
+    /// What was drawn of each bin, for some features.
+    sums: Vec<[Sums; SIDE_BY_SIDE]>,
 }
 
 /// A node that is still to be split.
@@ -123,7 +148,7 @@ impl Work<'_> {
             let (group, behind) = rest.split_at((tried - useful).min(rest.len()));
             rest = behind;
             self.count(part, group);
-            for (sums, &feature) in self.sums.iter().zip(group) {
+            for (sums, &feature) in self.sums.as_flattened().iter().zip(group) {
                 let sums = &sums[..self.rows.bin_counts[feature]];
                 let mut left = [0, 0];
                 let mut splits = false;
@@ -148,15 +173,16 @@ impl Work<'_> {
     /// Counts the rows and seeds of each bin of the features of `group`, a row at a time: its bins lie
     /// together.
     fn count(&mut self, part: &[Drawn], group: &[usize]) {
-        self.sums.resize(group.len().max(self.sums.len()), [0; 264]);
-        for (sums, &feature) in self.sums.iter_mut().zip(group) {
-            sums[..self.rows.bin_counts[feature]].fill(0);
-        }
-        for &(row, count) in part {
-            let bins = self.rows.row(row as usize);
-            for (sums, &feature) in self.sums.iter_mut().zip(group) {
-                sums[usize::from(bins[feature])] += count;
+        let groups = group.chunks(SIDE_BY_SIDE);
+        self.sums.resize(groups.len().max(self.sums.len()), [[0; 264]; SIDE_BY_SIDE]);
+        for (group, sums) in groups.zip(&mut self.sums) {
+            // Places without a feature of their own count one again, and nobody looks at them.
+            let features = std::array::from_fn(|at| group[at.min(group.len() - 1)]);
+            for (sums, feature) in sums.iter_mut().zip(features) {
+                sums[..self.rows.bin_counts[feature]].fill(0);
             }
+            let rows = part.iter().map(|&(row, count)| (self.rows.row(row as usize), count));
+            add(rows, features, sums);
         }
     }
 
