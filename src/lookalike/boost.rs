@@ -65,12 +65,12 @@ pub(crate) fn grow(rows: &Rows<'_>, growth: &Growth, stream: u64) -> Vec<Oblivio
     let mut margins = vec![base; count];
     let mut dice = Dice::new(stream);
     let mut grown = Vec::with_capacity(growth.trees);
-    let mut work = Work::default();
     let columns: Vec<Vec<u8>> = (0..rows.width())
         .map(|feature| rows.bins.iter().skip(feature).step_by(rows.width()).copied().collect())
         .collect();
+    let mut work = Work::new(rows, &columns, growth);
     for _ in 0..growth.trees {
-        let tree = work.tree(rows, &columns, growth, &margins, &mut dice);
+        let tree = work.tree(&margins, &mut dice);
         add_margins(&tree, &columns, &mut margins);
         grown.push(tree);
     }
@@ -122,8 +122,11 @@ impl Scale {
 /// those of many features do not fall on each other in the first cache.
 type Sums = [i64; 264];
 
-#[derive(Default)]
-struct Work {
+struct Work<'a> {
+    rows: &'a Rows<'a>,
+    /// The bins of all rows by feature.
+    columns: &'a [Vec<u8>],
+    growth: &'a Growth,
     /// The rows that this tree sees, leaf by leaf.
     sampled: Vec<u32>,
     /// Their derivatives.
@@ -139,16 +142,23 @@ struct Work {
 /// The features that a tree may ask for, and how many bins each has.
 type Features = Vec<(usize, usize)>;
 
-impl Work {
-    fn tree(
-        &mut self,
-        rows: &Rows<'_>,
-        columns: &[Vec<u8>],
-        growth: &Growth,
-        margins: &[f32],
-        dice: &mut Dice,
-    ) -> Oblivious {
-        let scale = self.sample(rows, growth, margins, dice);
+impl<'a> Work<'a> {
+    fn new(rows: &'a Rows<'a>, columns: &'a [Vec<u8>], growth: &'a Growth) -> Self {
+        Self {
+            rows,
+            columns,
+            growth,
+            sampled: Vec::new(),
+            gradients: Vec::new(),
+            aside: Vec::new(),
+            leaves: Vec::new(),
+            sums: Vec::new(),
+        }
+    }
+
+    fn tree(&mut self, margins: &[f32], dice: &mut Dice) -> Oblivious {
+        let Self { rows, columns, growth, .. } = *self;
+        let scale = self.sample(margins, dice);
         let share = rows.width() as f64 * growth.feature_share;
         let mut features = dice.sample(rows.width(), (share.ceil() as usize).max(1));
         features.sort_unstable();
@@ -156,23 +166,18 @@ impl Work {
         self.sums.resize(features.len() << growth.depth.saturating_sub(1), [0; 264]);
         let mut tree = Oblivious::default();
         for _ in 0..growth.depth {
-            self.gather(columns, &features);
-            let Some((feature, last)) = self.best(&features, growth.l2, scale) else { break };
+            self.gather(&features);
+            let Some((feature, last)) = self.best(&features, scale) else { break };
             self.part(&columns[feature], last);
             tree.levels.push((feature as u16, last));
         }
-        tree.leaves = self.values(growth, scale);
+        tree.leaves = self.values(scale);
         tree
     }
 
     /// Draws the rows that the tree sees, and their derivatives.
-    fn sample(
-        &mut self,
-        rows: &Rows<'_>,
-        growth: &Growth,
-        margins: &[f32],
-        dice: &mut Dice,
-    ) -> Scale {
+    fn sample(&mut self, margins: &[f32], dice: &mut Dice) -> Scale {
+        let Self { rows, growth, .. } = *self;
         let limits = [growth.other_share, growth.seed_share].map(chosen_below);
         self.sampled.clear();
         self.sampled.resize(rows.seeds.len(), 0);
@@ -225,17 +230,17 @@ impl Work {
 
     /// Sums derivatives by leaf, feature and bin. Below the root only the smaller child of each leaf is
     /// counted: the other one is what is left of the leaf.
-    fn gather(&mut self, columns: &[Vec<u8>], features: &Features) {
+    fn gather(&mut self, features: &Features) {
         let width = features.len();
         let half = self.leaves.len() / 2;
         if half == 0 {
-            self.count(columns, features, 0..self.sampled.len(), 0);
+            self.count(features, 0..self.sampled.len(), 0);
         }
         for place in 0..half {
             let (left, right) = (self.leaves[place].clone(), self.leaves[half + place].clone());
             let right_is_counted = right.len() < left.len();
             let counted = if right_is_counted { right } else { left };
-            self.count(columns, features, counted, half + place);
+            self.count(features, counted, half + place);
             let (lefts, rights) = self.sums.split_at_mut(width * (half + place));
             let pairs = lefts[width * place..].iter_mut().zip(rights);
             for ((left, right), (_, bins)) in pairs.zip(features) {
@@ -249,13 +254,14 @@ impl Work {
     }
 
     /// Sums the derivatives of the rows at `own` by feature and bin, as those of the leaf at `place`.
-    fn count(&mut self, columns: &[Vec<u8>], features: &Features, own: Range<usize>, place: usize) {
+    fn count(&mut self, features: &Features, own: Range<usize>, place: usize) {
         let sums = &mut self.sums[place * features.len()..][..features.len()];
         for (sums, (_, bins)) in sums.iter_mut().zip(features) {
             sums[..*bins].fill(0);
         }
         let gradients = self.gradients[own.clone()].iter().copied();
         let rows = self.sampled[own].iter().copied().zip(gradients);
+        let columns = self.columns;
         let column = |feature: &(usize, usize)| columns[feature.0].as_slice();
         let (groups, rest) = features.as_chunks::<SIDE_BY_SIDE>();
         let (group_sums, rest_sums) = sums.as_chunks_mut::<SIDE_BY_SIDE>();
@@ -271,8 +277,8 @@ impl Work {
 
     /// The question that lowers the loss most, over all leaves together: its feature, and the last bin to
     /// go left.
-    fn best(&self, features: &Features, l2: f64, scale: Scale) -> Option<(usize, u8)> {
-        let score = |first: f64, second: f64| first * first / (second + l2);
+    fn best(&self, features: &Features, scale: Scale) -> Option<(usize, u8)> {
+        let score = |first: f64, second: f64| first * first / (second + self.growth.l2);
         let mut best = (GAIN_MIN, None);
         let mut gains = Vec::new();
         for (at, &(feature, bins)) in features.iter().enumerate() {
@@ -301,11 +307,11 @@ impl Work {
     }
 
     /// The values of the leaves.
-    fn values(&self, growth: &Growth, scale: Scale) -> Vec<i32> {
+    fn values(&self, scale: Scale) -> Vec<i32> {
         let value = |own: &Range<usize>| {
             let sum = self.gradients[own.clone()].iter().sum();
             let [first, second] = scale.first_and_second(sum);
-            fixed(-growth.rate * first / (second + growth.l2))
+            fixed(-self.growth.rate * first / (second + self.growth.l2))
         };
         self.leaves.iter().map(value).collect()
     }

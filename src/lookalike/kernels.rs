@@ -1,9 +1,11 @@
 //! The stages of a look-alike one by one over made-up columns, for benches. No command calls it.
 
+use std::hint::black_box;
+
 use rayon::prelude::*;
 
 use crate::membership::{Mask, Membership};
-use crate::model::{ProfileId, millis_since};
+use crate::model::ProfileId;
 
 use super::additive::{LINE_ROWS, add_scaled};
 use super::encode::{Encoded, Encoder};
@@ -11,7 +13,7 @@ use super::fold::{fold_of, folds_for};
 use super::frame::{Column, Frame};
 use super::layout::Layout;
 use super::random::{Dice, draw};
-use super::recipe::{Census, Problem, Role, Sample, learn, score};
+use super::recipe::{Census, Learnt, Problem, Role, Sample, learn, score};
 use super::tree::{BLOCK_ROWS, Oblivious};
 
 /// Columns of normal draws, encoded; a seed that the first four tell of.
@@ -125,9 +127,8 @@ impl Kernels {
         mask.to_membership()
     }
 
-    /// Learns from the seed and scores everybody: the milliseconds of both.
-    pub fn learn_and_score(&self) -> (u64, u64) {
-        let started = std::time::Instant::now();
+    /// Learns from the seed; what it learnt is opaque.
+    pub fn learn(&self) -> Lesson {
         let census = Census::of(&self.roles);
         let folds = folds_for(census.seeds);
         let sampled = census.sampled();
@@ -140,14 +141,29 @@ impl Kernels {
             roles: rows.iter().map(|row| self.roles[*row as usize]).collect(),
             encoded: self.encoded.at(&rows),
         };
-        let learnt = learn(&Problem { encoder: &self.encoder, sample: &sample, folds, census });
-        let learnt_ms = millis_since(started);
-        let mut scores = vec![0.0; self.encoded.rows];
+        Lesson(learn(&Problem { encoder: &self.encoder, sample: &sample, folds, census }))
+    }
+
+    /// Scores everybody by what was learnt.
+    pub fn score(&self, Lesson(learnt): &Lesson, out: &mut [f32]) {
+        let folds = learnt.folds.len() as u32;
         for chunk in 0..self.layout.chunks() {
             let own = self.layout.chunk(chunk);
             let runs: Vec<_> = self.layout.runs(chunk, folds).collect();
-            score(&learnt.folds, &learnt.blend, &self.encoded, &runs, &mut scores[own]);
+            score(&learnt.folds, &learnt.blend, &self.encoded, &runs, &mut out[own]);
         }
-        (learnt_ms, millis_since(started) - learnt_ms)
+    }
+
+    /// Encodes, learns, scores, and takes the best `count`: how many they are.
+    pub fn whole(&self, count: usize) -> u64 {
+        black_box(self.encode());
+        let mut scores = vec![0.0; self.encoded.rows];
+        self.score(&self.learn(), &mut scores);
+        black_box(scores);
+        self.top_set(count).len()
     }
 }
+
+/// What was learnt from a seed.
+#[derive(Debug)]
+pub struct Lesson(Learnt);

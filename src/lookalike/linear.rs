@@ -41,7 +41,9 @@ impl Path {
         let mut before = None;
         let fit = |(l2, factor): &(f64, Factor)| {
             let harder = l2 - before.replace(*l2).unwrap_or(*l2);
-            steps.iter_mut().for_each(|step: &mut Step| step.penalise(harder));
+            for step in &mut steps {
+                Step::penalise(step, harder);
+            }
             minimise(part, *l2, factor, &mut weights, &mut steps);
             Line::of(&weights, part.design.width)
         };

@@ -34,7 +34,6 @@ fn standardise_here(values: &mut [f32], mean: f32, scale: f32, clip: f32) {
 /// With `1 + |x| = m 2^k` and `m` between the roots of 1/2 and 2, it is `k ln 2` and, with `s = (m - 1) /
 /// (m + 1)`, twice the series `s + s^3/3 + s^5/5 + ..`. What is left out of it is below 1e-12.
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "it is compiled for the vectors of whoever calls it")]
 fn shrunk_here(x: f32) -> f32 {
     const MANTISSA_BITS: u32 = f64::MANTISSA_DIGITS - 1;
     // A number with these bits and a whole number's in its lower half is 2^52 and that number.
