@@ -44,6 +44,9 @@ const SEEDS_MAX: usize = 50_000;
 /// was as good (AUC within .001 but for one, within .002).
 const TREE_ROWS: f64 = 5_000.0;
 
+/// The same below [`DEEP_SEEDS`], where more cost little, and what a fit has of chance counts for more.
+const TREE_ROWS_FEW: f64 = 8_000.0;
+
 /// Seeds below which boosted trees ask three questions instead of four.
 const DEEP_SEEDS: usize = 1_000;
 
@@ -220,7 +223,8 @@ pub(crate) fn learn(problem: &Problem<'_>) -> Learnt {
 }
 
 fn growth(seeds: usize, rows: usize) -> Growth {
-    let share = |count: usize| (TREE_ROWS / count.max(1) as f64).clamp(0.2, 0.8);
+    let tree_rows = if seeds < DEEP_SEEDS { TREE_ROWS_FEW } else { TREE_ROWS };
+    let share = |count: usize| (tree_rows / count.max(1) as f64).clamp(0.2, 0.8);
     Growth {
         trees: TREE_COUNTS[TREE_COUNTS.len() - 1],
         depth: if seeds < DEEP_SEEDS { 3 } else { 4 },
