@@ -24,6 +24,9 @@ pub(super) struct Sql<'a> {
 /// What a place is called where the SQL is from the command line.
 const TYPED: &str = "query";
 
+/// What a parser calls the end of the text.
+const END_OF_FILE: &str = "EOF";
+
 type Position = (u64, u64);
 
 impl Sql<'_> {
@@ -74,6 +77,10 @@ impl Sql<'_> {
             return self.place(Error::input("the SQL is nested too deeply"), None);
         };
         let (message, position) = split_position(text);
+        let (message, position) = match message.strip_suffix(END_OF_FILE) {
+            Some(message) => (format!("{message}the end of the query"), position.or(self.end())),
+            None => (message.to_owned(), position),
+        };
         self.place(Error::input(format!("syntax error: {message}")), position)
     }
 
@@ -110,14 +117,7 @@ impl Sql<'_> {
         };
         let message = format!("no column \"{}\"{place}", field.name);
         let error = self.place(Error::input(message), position);
-        match nearest(&field.name, valid.iter().map(|c| c.name.as_str())) {
-            // SQL folds what is not quoted to lower case.
-            Some(name) if name.to_lowercase() == field.name => error.with_hint(format!(
-                "did you mean \"{name}\"? Quote it: names that are not quoted are lower-cased"
-            )),
-            Some(name) => error.with_hint(format!("did you mean \"{name}\"?")),
-            None => error.with_hint(hints::for_column(&field.name)),
-        }
+        error.with_hint(hints::for_column(self.text, field, valid))
     }
 
     fn other(
@@ -131,7 +131,9 @@ impl Sql<'_> {
             let short = name.trim_start_matches("datafusion.").trim_start_matches("public.");
             let last = short.rsplit('.').next().unwrap_or(short);
             let error = self.place(Error::input(format!("no table \"{short}\"")), self.find(last));
-            return match nearest(short, tables.iter().map(String::as_str)) {
+            let segment = tables.iter().find(|table| table.rsplit('.').next() == Some(short));
+            let near = || nearest(short, tables.iter().map(String::as_str));
+            return match segment.map(String::as_str).or_else(near) {
                 Some(near) => error.with_hint(format!("did you mean {near}?")),
                 None => error
                     .with_hint("the tables are profiles, events, identifiers and segments.NAME"),
@@ -152,6 +154,12 @@ impl Sql<'_> {
             error = error.with_hint(help.message.clone());
         }
         error
+    }
+
+    /// Where the text ends.
+    fn end(&self) -> Option<Position> {
+        let (number, line) = self.text.trim_end().lines().enumerate().last()?;
+        Some((number as u64 + 1, line.chars().count() as u64 + 1))
     }
 
     /// Where `word` stands in the text, comments aside.
@@ -254,6 +262,13 @@ mod tests {
     fn a_parser_position_is_split_off() {
         let (message, position) = split_position("Expected: ), found: EOF at Line: 3, Column: 9");
         assert_eq!((message, position), ("Expected: ), found: EOF", Some((3, 9))));
+    }
+
+    #[test]
+    fn a_query_that_ends_too_early_ends_somewhere() {
+        let sql = Sql { text: "SELECT a\nFROM b WHERE\n", file: None };
+        assert_eq!(sql.end(), Some((2, 13)));
+        assert_eq!(Sql { text: " \n", file: None }.end(), None);
     }
 
     #[test]

@@ -1,4 +1,12 @@
-//! What to do about messages that people meet who write the SQL of another product.
+//! What to do about messages that people meet who write their first segments, or the SQL of another
+//! product.
+
+use datafusion::common::Column;
+
+use crate::error::nearest;
+
+/// Columns that a hint lists; of more it says how many there are.
+const LISTED: usize = 12;
 
 /// Functions of other products, and what says the same here.
 const FUNCTIONS: [(&[&str], &str); 12] = [
@@ -33,14 +41,28 @@ pub(super) fn for_message(message: &str) -> Option<String> {
         let known = FUNCTIONS.iter().find(|(names, _)| names.contains(&name));
         return known.map(|(_, hint)| (*hint).to_owned());
     }
-    let hint = if message.contains("parsing timestamp") || message.contains("parsing date") {
+    let is_about = |types: &str| message.contains("incompatible types") && message.contains(types);
+    let is_cast_to = |types: &[&str]| {
+        message.starts_with("Cast error: Cannot cast string")
+            && types.iter().any(|t| message.contains(&format!("to value of {t}")))
+    };
+    let hint = if message.contains("parsing timestamp")
+        || message.contains("parsing date")
+        || is_cast_to(&["Date", "Timestamp"])
+    {
         "write a date as '2026-10-31', a moment as '2026-10-31 18:00:00' (in UTC)"
-    } else if message.contains("incompatible types") && message.contains("List(") {
+    } else if is_about("List(") {
         "for an item in a list: array_has(column, 'item')"
-    } else if message.contains("incompatible types") && message.contains("Timestamp(") {
+    } else if is_about("Duration(") {
+        "count a span of time in seconds: date_part('epoch', max(ts) - min(ts))"
+    } else if is_about("Timestamp(") {
         "a span of time is written INTERVAL '30 days'"
-    } else if message.starts_with("Cast error: Cannot cast string") {
+    } else if is_about("Boolean") || is_cast_to(&["Boolean"]) {
+        "it is true or false by itself: WHERE column, or WHERE NOT column"
+    } else if is_cast_to(&["Int", "UInt", "Float", "Decimal"]) {
         "a number is written without quotes and units"
+    } else if message.contains("must appear in GROUP BY clause") {
+        "a condition on many rows of a profile needs them together: GROUP BY profile_id HAVING .."
     } else if message == "not supported: TOP" {
         "SELECT TOP is another product's: put LIMIT 100 at the end"
     } else {
@@ -49,9 +71,46 @@ pub(super) fn for_message(message: &str) -> Option<String> {
     Some(hint.to_owned())
 }
 
-/// A hint for a column that is not there, and is like none that is.
-pub(super) fn for_column(name: &str) -> String {
-    format!("if it is a text, write it in single quotes: '{name}'")
+/// A hint for the column `field` of the query `sql`, which is none of `valid`.
+pub(super) fn for_column(sql: &str, field: &Column, valid: &[Column]) -> String {
+    let name = &field.name;
+    if let Some(elsewhere) = valid.iter().find(|column| column.name == *name) {
+        return match &elsewhere.relation {
+            Some(relation) => format!("{} has it: {}.{name}", relation.table(), relation.table()),
+            None => format!("it is {name} by itself"),
+        };
+    }
+    let own = |column: &&Column| field.relation.is_none() || column.relation == field.relation;
+    let names: Vec<&str> = valid.iter().filter(own).map(|column| column.name.as_str()).collect();
+    match nearest(name, names.iter().copied()) {
+        // SQL folds what is not quoted to lower case.
+        Some(near) if near.to_lowercase() == *name => {
+            format!("did you mean \"{near}\"? Quote it: names that are not quoted are lower-cased")
+        }
+        Some(near) => format!("did you mean \"{near}\"?"),
+        None if sql.contains(&format!("\"{name}\"")) => {
+            format!("if it is a text, write it in single quotes: '{name}'")
+        }
+        None if is_alias(sql, name) => {
+            "a name that SELECT gives is known behind GROUP BY only: HAVING, ORDER BY".to_owned()
+        }
+        None => listed(&names),
+    }
+}
+
+/// Whether `sql` says `AS name`.
+fn is_alias(sql: &str, name: &str) -> bool {
+    let words: Vec<&str> =
+        sql.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|w| !w.is_empty()).collect();
+    words.windows(2).any(|pair| pair[0].eq_ignore_ascii_case("as") && pair[1] == name)
+}
+
+fn listed(names: &[&str]) -> String {
+    let shown = names[..names.len().min(LISTED)].join(", ");
+    match names.len().saturating_sub(LISTED) {
+        0 => format!("the columns are {shown}"),
+        more => format!("the columns are {shown} and {more} more"),
+    }
 }
 
 #[cfg(test)]
@@ -71,5 +130,44 @@ mod tests {
         assert!(for_message(text).is_some_and(|h| h.contains("INTERVAL")));
         let text = "expressions have incompatible types: List(Utf8) and Utf8";
         assert!(for_message(text).is_some_and(|h| h.contains("array_has")));
+    }
+
+    fn hint(sql: &str, name: &str) -> String {
+        let column = |table: &str, name: &str| Column::new(Some(table.to_owned()), name);
+        let valid = [
+            column("profiles", "profile_id"),
+            column("profiles", "Plan"),
+            column("profiles", "country"),
+            column("e", "ts"),
+        ];
+        let field = match name.split_once('.') {
+            Some((table, name)) => column(table, name),
+            None => Column::new_unqualified(name),
+        };
+        for_column(sql, &field, &valid)
+    }
+
+    #[test]
+    fn a_column_that_is_not_there_has_the_hint_that_fits() {
+        assert_eq!(hint("", "contry"), "did you mean \"country\"?");
+        assert!(hint("", "plan").contains("Quote it"));
+        assert_eq!(hint("", "e.country"), "profiles has it: profiles.country");
+        assert!(hint("WHERE country = \"DE\"", "DE").contains("single quotes: 'DE'"));
+        assert!(hint("SELECT count(*) AS n WHERE n > 3", "n").contains("HAVING"));
+        assert_eq!(hint("", "age"), "the columns are profile_id, Plan, country, ts");
+        assert_eq!(hint("", "e.age"), "the columns are ts");
+    }
+
+    #[test]
+    fn casts_have_the_hint_of_their_type() {
+        let cast = |to: &str| {
+            for_message(&format!("Cast error: Cannot cast string 'x' to value of {to} type"))
+                .unwrap_or_default()
+        };
+        assert!(cast("Date32").contains("a date as"));
+        assert!(cast("Int32").contains("a number"));
+        assert!(cast("Decimal128(38, 10)").contains("a number"));
+        let text = "expressions have incompatible types: Boolean and Int64";
+        assert!(for_message(text).is_some_and(|hint| hint.contains("true or false")));
     }
 }

@@ -18,10 +18,11 @@ impl Program {
             Leaf::Attribute(condition) => to_sql(condition),
             Leaf::Events(filter) => format!("an event: {}", self.rows(*filter)),
             Leaf::Groups { condition, .. } => self.with_aggregates(condition),
-            Leaf::Sequence { first, then, from_us, to_us } => format!(
-                "an event: {}, and {} after it an event: {}",
+            Leaf::Sequence { first, then, from_us, to_us, without } => format!(
+                "an event: {}, and {} after it {} event: {}",
                 self.rows(*first),
                 distance(*from_us, *to_us),
+                if *without { "no" } else { "an" },
                 self.rows(*then)
             ),
             Leaf::Ranked(ranked) => {

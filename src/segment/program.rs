@@ -67,7 +67,8 @@ pub enum Leaf {
         among: Option<FilterId>,
     },
     /// An event that passes `first`, and one that passes `then` with a time between
-    /// `from_us` and `to_us` microseconds after it, both included.
+    /// `from_us` and `to_us` microseconds after it, both included; or, of the first, one
+    /// that has no such other.
     Sequence {
         /// The earlier event, where `from_us` is not negative.
         first: FilterId,
@@ -77,6 +78,8 @@ pub enum Leaf {
         from_us: i64,
         /// The greatest distance.
         to_us: i64,
+        /// Whether it is the first without the other.
+        without: bool,
     },
     /// The first profiles of a set in some order: the only leaf that is not decided profile by
     /// profile.

@@ -123,9 +123,15 @@ impl Pairs<'_> {
                 self.conditions(&before, &now)
             }
             (
-                Leaf::Sequence { first: first_before, then: then_before, from_us: a, to_us: b },
-                Leaf::Sequence { first, then, from_us, to_us },
-            ) if (a, b) == (from_us, to_us) => {
+                Leaf::Sequence {
+                    first: first_before,
+                    then: then_before,
+                    from_us: a,
+                    to_us: b,
+                    without: c,
+                },
+                Leaf::Sequence { first, then, from_us, to_us, without },
+            ) if (a, b, c) == (from_us, to_us, without) => {
                 self.filters(first_before, first)?;
                 self.filters(then_before, then)
             }

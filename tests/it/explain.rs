@@ -57,6 +57,31 @@ fn explain_names_the_leaves_and_who_shares_them() {
 }
 
 #[test]
+fn an_event_without_another_is_one_leaf_however_it_is_written() {
+    let project = Project::with_shop();
+    let not_exists = "SELECT DISTINCT a.profile_id FROM events a WHERE a.event = 'page_view' AND NOT EXISTS \
+        (SELECT 1 FROM events b WHERE b.profile_id = a.profile_id AND b.event = 'purchase' \
+        AND b.ts > a.ts AND b.ts <= a.ts + INTERVAL '24 hours')";
+    let left_join = "SELECT a.profile_id FROM events a LEFT JOIN events b ON a.profile_id = b.profile_id \
+        AND b.event = 'purchase' AND b.ts > a.ts AND b.ts <= a.ts + INTERVAL '24 hours' \
+        WHERE a.event = 'page_view' AND b.profile_id IS NULL";
+    project.segment("not_exists", not_exists);
+    project.segment("left_join", left_join);
+    project.segment("exists", &not_exists.replace("NOT EXISTS", "EXISTS"));
+    // Whoever is asked for as an attribute of the row outside is no pair of events.
+    let more = not_exists.replace("b.ts > a.ts", "b.ts > a.ts AND a.amount > 3");
+    project.segment("more", &more);
+    project.ok(&["build"]);
+    let explained = project.json(&["explain", "not_exists"]);
+    let own = leaf(&explained, "after it no event: event = 'purchase'");
+    assert_eq!((&own["kind"], &own["shared_with"]), (&json!("sequence"), &json!(["left_join"])));
+    let explained = project.json(&["explain", "exists"]);
+    assert_eq!(leaf(&explained, "after it an event: event = 'purchase'")["kind"], "sequence");
+    assert_eq!(project.ids("not_exists"), project.ids("left_join"));
+    assert!(project.json(&["explain", "more"])["leaves"].as_array().is_none_or(Vec::is_empty));
+}
+
+#[test]
 fn a_ranked_segment_counts_and_explains_as_it_is_built() {
     let project = project();
     project.segment(

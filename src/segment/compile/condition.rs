@@ -14,7 +14,17 @@ use super::super::program::{
     AGGREGATE, FilterId, Leaf, PROFILE, Program, SetExpr, is_never, is_true,
 };
 use super::relation::{Relation, Scope};
+use super::sequence::compared;
 use super::{Compiler, Seen, is_profile_id, opaque};
+
+/// The rows of a subquery.
+pub(super) struct Correlated {
+    pub(super) relation: Relation,
+    /// Whether they are of the profile of the row outside.
+    pub(super) is_tied: bool,
+    /// What else is asked of both.
+    pub(super) between: Vec<Expr>,
+}
 
 impl Compiler<'_> {
     /// The profiles that all of `parts` are true of.
@@ -157,39 +167,46 @@ impl Compiler<'_> {
 
     /// EXISTS over rows that belong to the same profile.
     fn exists(&mut self, exists: &Exists, negated: bool, scope: Scope<'_>) -> Seen<SetExpr> {
-        let (rows, correlated) = self.correlated(&exists.subquery.subquery, scope)?;
-        if !correlated {
+        let found = self.correlated(&exists.subquery.subquery, scope)?;
+        if !found.is_tied {
             return opaque("EXISTS without a condition on profile_id");
         }
-        let set = self.members(rows)?;
+        if !found.between.is_empty() {
+            return opaque("a subquery compares more than profile_id with its outside");
+        }
+        let set = self.members(found.relation)?;
         Ok(if negated == exists.negated { set } else { set.negated() })
     }
 
-    /// The rows of a subquery, and whether it ties their profile to that of the query around it.
-    fn correlated(&mut self, plan: &LogicalPlan, outer: Scope<'_>) -> Seen<(Relation, bool)> {
+    /// The rows of a subquery, and how they are bound to the query around it.
+    pub(super) fn correlated(&mut self, plan: &LogicalPlan, outer: Scope<'_>) -> Seen<Correlated> {
         match plan {
             LogicalPlan::Projection(projection) => self.correlated(&projection.input, outer),
             LogicalPlan::SubqueryAlias(alias) => self.correlated(&alias.input, outer),
             LogicalPlan::Filter(filter) => {
-                let (mut relation, mut tied) = self.correlated(&filter.input, outer)?;
-                let columns = relation.columns().clone();
+                let mut found = self.correlated(&filter.input, outer)?;
+                let columns = found.relation.columns().clone();
                 let inner = Scope { schema: filter.input.schema(), columns: &columns };
                 let mut own = Vec::new();
                 for part in split_conjunction(&filter.predicate) {
                     if !has_outer(part) {
                         own.push(part.clone());
                     } else if ties(part, inner, outer) {
-                        tied = true;
+                        found.is_tied = true;
                     } else {
-                        return opaque("a subquery compares more than profile_id with its outside");
+                        found.between.push(compared(part, inner, outer)?);
                     }
                 }
                 if let Some(own) = conjunction(own) {
-                    relation = self.filtered(relation, filter.input.schema(), &own)?;
+                    let schema = filter.input.schema();
+                    found.relation = self.filtered(found.relation, schema, &own)?;
                 }
-                Ok((relation, tied))
+                Ok(found)
             }
-            other => Ok((self.relation(other)?, false)),
+            other => {
+                let relation = self.relation(other)?;
+                Ok(Correlated { relation, is_tied: false, between: Vec::new() })
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::query::df::{
 
 use super::super::program::{AGGREGATE, Leaf, SetExpr};
 use super::relation::{Columns, EventRows, ProfileRows, Relation, Scope};
-use super::sequence::Pairs;
+use super::sequence::{Beside, Pairs};
 use super::{Compiler, Seen, is_profile_id, opaque};
 
 /// The conditions of a join, those that tie the profiles of both sides taken out.
@@ -28,10 +28,14 @@ impl Compiler<'_> {
     pub(super) fn joined_where(&mut self, join: &df::Join, conditions: &[&Expr]) -> Seen<Relation> {
         match join.join_type {
             JoinType::Inner => self.inner(join, conditions),
-            JoinType::Left => {
-                let relation = self.left_outer(join)?;
-                self.filtered_all(relation, &join.schema, conditions)
-            }
+            JoinType::Left => match self.relation(&join.left)? {
+                Relation::Profiles(left) => {
+                    let relation = self.left_outer(join, left)?;
+                    self.filtered_all(relation, &join.schema, conditions)
+                }
+                Relation::Events(left) => self.without(join, left, conditions),
+                Relation::Pairs(_) => opaque("a LEFT JOIN of pairs of events"),
+            },
             JoinType::LeftSemi | JoinType::LeftAnti => {
                 let mut relation = self.relation(&join.left)?;
                 let (left, right) = semi_keys(join)?;
@@ -111,10 +115,7 @@ impl Compiler<'_> {
 
     /// LEFT JOIN of profiles with their groups, or with events of which only their being there
     /// counts.
-    fn left_outer(&mut self, join: &df::Join) -> Seen<Relation> {
-        let Relation::Profiles(left) = self.relation(&join.left)? else {
-            return opaque("a LEFT JOIN of events");
-        };
+    fn left_outer(&mut self, join: &df::Join, left: ProfileRows) -> Seen<Relation> {
         let right = self.relation(&join.right)?;
         let ties = ties(join, &[], &left.columns, right.columns());
         if !ties.is_tied {
@@ -165,6 +166,44 @@ impl Compiler<'_> {
             is_unique,
             columns,
         }))
+    }
+
+    /// LEFT JOIN of events with events of which only those count that found none: `WHERE b.ts IS NULL`.
+    fn without(
+        &mut self,
+        join: &df::Join,
+        left: EventRows,
+        conditions: &[&Expr],
+    ) -> Seen<Relation> {
+        let Relation::Events(right) = self.relation(&join.right)? else {
+            return opaque("a LEFT JOIN of events with something else");
+        };
+        let ties = ties(join, &[], &left.columns, &right.columns);
+        if !ties.is_tied {
+            return opaque("a join on other columns than profile_id");
+        }
+        if !left.windows.is_empty() {
+            return opaque("a join of what a window returns");
+        }
+        let is_right = |e: &Expr| match e {
+            Expr::Column(column) => {
+                let field = join.right.schema().maybe_index_of_column(column);
+                field.is_some_and(|at| !join.right.schema().field(at).is_nullable())
+            }
+            _ => false,
+        };
+        let (none, others): (Vec<&Expr>, Vec<&Expr>) = conditions
+            .iter()
+            .flat_map(|c| split_conjunction(c))
+            .partition(|part| matches!(part, Expr::IsNull(inner) if is_right(inner)));
+        if none.is_empty() {
+            return opaque("a LEFT JOIN of events that keeps what it found");
+        }
+        let unknown = right.columns.len();
+        let beside = Beside::of_join(join, &left, right, &ties.rest)?;
+        let mut pairs = Pairs::beside(left, beside);
+        pairs.columns.extend(std::iter::repeat_n(None, unknown));
+        self.filtered_all(Relation::Pairs(pairs), &join.schema, &others)
     }
 }
 

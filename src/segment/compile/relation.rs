@@ -282,7 +282,12 @@ impl Compiler<'_> {
                 rows.among.push(set);
             }
             Relation::Events(rows) => {
+                let mut beside = Vec::new();
                 for part in parts {
+                    if let Some(other) = self.beside(part, scope)? {
+                        beside.push(other);
+                        continue;
+                    }
                     if let Some(set) = self.of_profile(part, scope)? {
                         rows.among.push(set);
                         continue;
@@ -293,6 +298,12 @@ impl Compiler<'_> {
                     }
                     let behind = !rows.windows.is_empty();
                     if behind { &mut rows.after } else { &mut rows.conditions }.push(condition);
+                }
+                if let Some(one) = beside.pop() {
+                    if !beside.is_empty() || !rows.windows.is_empty() {
+                        return opaque("it compares three or more events");
+                    }
+                    relation = Relation::Pairs(Pairs::beside(rows.clone(), one));
                 }
             }
             Relation::Pairs(pairs) => {

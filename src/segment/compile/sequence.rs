@@ -1,13 +1,16 @@
-//! Two events of one profile with a time between them: A, then B within seven days.
+//! Two events of one profile with a time between them: A, then B within seven days, or A without B.
+//!
+//! They are written as a join of events with events, or as events for which others exist, or do not.
 
 use crate::model::tables;
 use crate::query::df::{
-    Between, BinaryExpr, Expr, Operator, ScalarValue, Transformed, TransformedResult as _,
-    TreeNode as _,
+    Between, BinaryExpr, Exists, Expr, Join, Operator, ScalarValue, Transformed,
+    TransformedResult as _, TreeNode as _,
 };
 
 use super::super::program::{EVENT, Leaf, SetExpr};
-use super::relation::{Columns, EventRows, column};
+use super::condition::has_subquery;
+use super::relation::{Columns, EventRows, Relation, Scope, column};
 use super::{Compiler, Seen, opaque};
 
 /// The relation of the left event's columns.
@@ -15,14 +18,25 @@ const FIRST: &str = "first";
 /// The relation of the right event's columns.
 const THEN: &str = "then";
 
-/// Pairs of events of one profile.
+/// Pairs of events of one profile, or events without another one.
 #[derive(Debug, Clone)]
 pub(super) struct Pairs {
     first: Vec<Expr>,
     then: Vec<Expr>,
     between: Vec<Expr>,
+    /// Whether they are the first events that have no such other.
+    without: bool,
     pub(super) among: Vec<SetExpr>,
     pub(super) columns: Columns,
+}
+
+/// The events that EXISTS, or NOT EXISTS, asks for beside the row that is looked at.
+#[derive(Debug, Clone)]
+pub(super) struct Beside {
+    then: EventRows,
+    /// Conditions that compare the two.
+    between: Vec<Expr>,
+    without: bool,
 }
 
 /// Microseconds between the two events, both bounds included.
@@ -43,8 +57,19 @@ impl Pairs {
             first: left.conditions,
             then: right.conditions,
             between: Vec::new(),
+            without: false,
             among: left.among.into_iter().chain(right.among).collect(),
         }
+    }
+
+    /// The rows of `rows` with such an event beside them, or without.
+    pub(super) fn beside(rows: EventRows, beside: Beside) -> Self {
+        let Beside { then, between, without } = beside;
+        let places = rows.columns.len();
+        let mut pairs = Self { without, ..Self::new(rows, then) };
+        pairs.columns.truncate(places);
+        between.into_iter().for_each(|condition| pairs.add(condition));
+        pairs
     }
 
     /// Keeps the pairs that `condition` is true of.
@@ -78,7 +103,96 @@ fn moved(expression: &Expr, from: &str, to: &str) -> Option<Expr> {
         .ok()
 }
 
+impl Beside {
+    /// What is not to be found beside a row of `left`: a row of `right` that `conditions` over both are
+    /// true of.
+    pub(super) fn of_join(
+        join: &Join,
+        left: &EventRows,
+        right: EventRows,
+        conditions: &[Expr],
+    ) -> Seen<Self> {
+        let both = Pairs::new(left.clone(), right.clone());
+        let scope = Scope { schema: &join.schema, columns: &both.columns };
+        let mut then = right;
+        let mut between = Vec::new();
+        for condition in conditions {
+            let condition = scope.resolve(condition)?;
+            let columns = condition.column_refs();
+            if columns.iter().all(|c| c.relation.as_ref().is_some_and(|r| r.table() == THEN)) {
+                then.conditions.extend(moved(&condition, THEN, EVENT));
+            } else {
+                between.push(condition);
+            }
+        }
+        Self { then, between, without: true }.checked()
+    }
+
+    /// What is only asked of the row outside, or of its profile, would have to be turned round.
+    fn checked(self) -> Seen<Self> {
+        let is_plain = self.then.among.is_empty() && self.then.windows.is_empty();
+        if is_plain && self.between.iter().all(compares_both) {
+            Ok(self)
+        } else {
+            opaque("it compares two events, and asks for more")
+        }
+    }
+}
+
+/// `part`, a condition of a subquery on its row and the one outside, with the columns of both.
+pub(super) fn compared(part: &Expr, inner: Scope<'_>, outer: Scope<'_>) -> Seen<Expr> {
+    if has_subquery(part) {
+        return opaque("a subquery in a subquery speaks of what is outside of both");
+    }
+    let mut failed = None;
+    let mut tagged = |scope: Scope<'_>, column: Expr, tag| match scope.resolve(&column) {
+        Ok(resolved) => Transformed::yes(moved(&resolved, EVENT, tag).unwrap_or(column)),
+        Err(why) => {
+            failed = Some(why);
+            Transformed::no(column)
+        }
+    };
+    let compared = part.clone().transform_up(|e| {
+        Ok(match e {
+            Expr::OuterReferenceColumn(_, column) => tagged(outer, Expr::Column(column), FIRST),
+            Expr::Column(_) => tagged(inner, e, THEN),
+            other => Transformed::no(other),
+        })
+    });
+    match (failed, compared.data()) {
+        (Some(why), _) => Err(why),
+        (None, Ok(compared)) => Ok(compared),
+        (None, Err(e)) => opaque(e.to_string()),
+    }
+}
+
+/// Whether `condition` speaks of both events, and of nothing else.
+fn compares_both(condition: &Expr) -> bool {
+    let columns = condition.column_refs();
+    let of = |tag: &str| {
+        let is_of =
+            |c: &&crate::query::df::Column| c.relation.as_ref().is_some_and(|r| r.table() == tag);
+        columns.iter().copied().filter(|c| is_of(c)).count()
+    };
+    let (first, then) = (of(FIRST), of(THEN));
+    first > 0 && then > 0 && first + then == columns.len()
+}
+
 impl Compiler<'_> {
+    /// The events that `part` asks for beside a row of events, where it is an EXISTS that compares the two;
+    /// nothing where it is another condition.
+    pub(super) fn beside(&mut self, part: &Expr, scope: Scope<'_>) -> Seen<Option<Beside>> {
+        let Expr::Exists(Exists { subquery, negated }) = part else { return Ok(None) };
+        let found = self.correlated(&subquery.subquery, scope)?;
+        if !found.is_tied || found.between.is_empty() {
+            return Ok(None);
+        }
+        let Relation::Events(then) = found.relation else {
+            return opaque("a subquery compares more than profile_id with its outside");
+        };
+        Beside { then, between: found.between, without: *negated }.checked().map(Some)
+    }
+
     /// The profiles with such a pair.
     pub(super) fn sequence(&mut self, pairs: Pairs) -> Seen<SetExpr> {
         let mut distance = Distance { from_us: i64::MIN, to_us: i64::MAX };
@@ -86,13 +200,15 @@ impl Compiler<'_> {
             distance.narrow(condition)?;
         }
         let set = if distance == (Distance { from_us: i64::MIN, to_us: i64::MAX }) {
-            SetExpr::all([self.happened(pairs.first), self.happened(pairs.then)])
+            let (first, then) = (self.happened(pairs.first), self.happened(pairs.then));
+            SetExpr::all([first, if pairs.without { then.negated() } else { then }])
         } else {
             let leaf = Leaf::Sequence {
                 first: self.program.filter(pairs.first),
                 then: self.program.filter(pairs.then),
                 from_us: distance.from_us,
                 to_us: distance.to_us,
+                without: pairs.without,
             };
             SetExpr::Leaf(self.program.leaf(leaf))
         };

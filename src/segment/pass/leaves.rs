@@ -20,7 +20,7 @@ use super::having;
 use super::plan::Work;
 use super::profiles::Attributes;
 use super::rank::{Candidates, candidates};
-use super::sequence::each_pair;
+use super::sequence::{each_alone, each_pair};
 use super::shard::Shard;
 use super::words::Words;
 
@@ -103,7 +103,7 @@ impl LeafSets {
                         None => continue,
                     },
                 },
-                Leaf::Sequence { first, then, from_us, to_us } => {
+                Leaf::Sequence { first, then, from_us, to_us, without } => {
                     let failed =
                         [first, then].into_iter().find_map(|f| found.failed_filters.get(f));
                     let lists = (found.moments.get(first), found.moments.get(then));
@@ -111,7 +111,8 @@ impl LeafSets {
                         (Some(error), _) => Err(error.clone()),
                         (None, (Some(first), Some(then))) => {
                             let mut words = Words::zeros(shard.span);
-                            each_pair(first, then, (*from_us, *to_us), |p| words.set(p as usize));
+                            let walk = if *without { each_alone } else { each_pair };
+                            walk(first, then, (*from_us, *to_us), &mut |p| words.set(p as usize));
                             Ok(words)
                         }
                         _ => continue,

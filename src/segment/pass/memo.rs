@@ -94,8 +94,8 @@ impl Program {
         match leaf {
             Leaf::Attribute(condition) => condition.hash(into),
             Leaf::Events(rows) => filter(rows).hash(into),
-            Leaf::Sequence { first, then, from_us, to_us } => {
-                (filter(first), filter(then), from_us, to_us).hash(into);
+            Leaf::Sequence { first, then, from_us, to_us, without } => {
+                (filter(first), filter(then), from_us, to_us, without).hash(into);
             }
             Leaf::Groups { condition, among } => {
                 among.as_ref().map(filter).hash(into);

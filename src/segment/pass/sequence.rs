@@ -25,39 +25,56 @@ pub(super) fn each_pair(
     first: &Moments,
     then: &Moments,
     (from_us, to_us): (i64, i64),
-    mut found: impl FnMut(u32),
+    found: &mut dyn FnMut(u32),
 ) {
+    walk(first, then, |place, own, theirs| {
+        if followed(own, theirs, (from_us, to_us)).any(|followed| followed) {
+            found(place);
+        }
+    });
+}
+
+/// Calls `found` with each place that has a moment of `first` and none of `then` that is between
+/// `from_us` and `to_us` after it. Both lists are sorted.
+pub(super) fn each_alone(
+    first: &Moments,
+    then: &Moments,
+    (from_us, to_us): (i64, i64),
+    found: &mut dyn FnMut(u32),
+) {
+    walk(first, then, |place, own, theirs| {
+        if followed(own, theirs, (from_us, to_us)).any(|followed| !followed) {
+            found(place);
+        }
+    });
+}
+
+/// Calls `each` with every place of `first`, its moments there and in `then`.
+fn walk(first: &Moments, then: &Moments, mut each: impl FnMut(u32, &[(u32, i64)], &[(u32, i64)])) {
     let (mut left, mut right) = (&first.0[..], &then.0[..]);
-    while let (Some(&(a, _)), Some(&(b, _))) = (left.first(), right.first()) {
-        let (own, rest) = left.split_at(left.iter().take_while(|(p, _)| *p == a).count());
-        if a > b {
-            right = &right[right.iter().take_while(|(p, _)| *p < a).count()..];
-            continue;
-        }
+    while let Some(&(place, _)) = left.first() {
+        let (own, rest) = left.split_at(left.iter().take_while(|(p, _)| *p == place).count());
         left = rest;
-        if a < b {
-            continue;
-        }
-        let (theirs, rest) = right.split_at(right.iter().take_while(|(p, _)| *p == a).count());
+        right = &right[right.iter().take_while(|(p, _)| *p < place).count()..];
+        let (theirs, rest) = right.split_at(right.iter().take_while(|(p, _)| *p == place).count());
         right = rest;
-        if is_within(own, theirs, from_us, to_us) {
-            found(a);
-        }
+        each(place, own, theirs);
     }
 }
 
-fn is_within(first: &[(u32, i64)], then: &[(u32, i64)], from_us: i64, to_us: i64) -> bool {
+/// For each moment of `first`, whether one of `then` is between `from_us` and `to_us` after it.
+fn followed(
+    first: &[(u32, i64)],
+    then: &[(u32, i64)],
+    (from_us, to_us): (i64, i64),
+) -> impl Iterator<Item = bool> {
     let mut at = 0;
-    for &(_, moment) in first {
+    first.iter().map(move |&(_, moment)| {
         while at < then.len() && then[at].1 < moment.saturating_add(from_us) {
             at += 1;
         }
-        let Some(&(_, next)) = then.get(at) else { return false };
-        if next <= moment.saturating_add(to_us) {
-            return true;
-        }
-    }
-    false
+        then.get(at).is_some_and(|&(_, next)| next <= moment.saturating_add(to_us))
+    })
 }
 
 #[cfg(test)]
@@ -69,26 +86,26 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// The walk finds what trying every pair finds.
+        /// The walks find what trying every pair finds.
         #[test]
-        fn the_walk_agrees_with_every_pair(
+        fn the_walks_agree_with_every_pair(
             a in prop::collection::vec((0..4_u32, -20..20_i64), 0..12),
             b in prop::collection::vec((0..4_u32, -20..20_i64), 0..12),
             from in -15..15_i64, length in 0..15_i64,
         ) {
             let to = from + length;
-            let plain: BTreeSet<u32> = a
-                .iter()
-                .flat_map(|x| b.iter().map(move |y| (x, y)))
-                .filter(|(x, y)| x.0 == y.0 && (from..=to).contains(&(y.1 - x.1)))
-                .map(|(x, _)| x.0)
-                .collect();
+            let is_followed =
+                |x: &(u32, i64)| b.iter().any(|y| x.0 == y.0 && (from..=to).contains(&(y.1 - x.1)));
+            let plain = |wanted: bool| -> BTreeSet<u32> {
+                a.iter().filter(|x| is_followed(x) == wanted).map(|x| x.0).collect()
+            };
             let (mut first, mut then) = (Moments(a.clone()), Moments(b.clone()));
             first.sort();
             then.sort();
-            let mut walked = BTreeSet::new();
-            each_pair(&first, &then, (from, to), |place| { walked.insert(place); });
-            prop_assert_eq!(walked, plain);
+            let (mut pairs, mut alone) = (BTreeSet::new(), BTreeSet::new());
+            each_pair(&first, &then, (from, to), &mut |place| { pairs.insert(place); });
+            each_alone(&first, &then, (from, to), &mut |place| { alone.insert(place); });
+            prop_assert_eq!((pairs, alone), (plain(true), plain(false)));
         }
     }
 }
