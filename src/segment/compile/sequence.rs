@@ -195,8 +195,12 @@ impl Compiler<'_> {
 
     /// The profiles with such a pair.
     pub(super) fn sequence(&mut self, pairs: Pairs) -> Seen<SetExpr> {
+        let Pairs { first, then, between, .. } = &pairs;
+        if first.iter().chain(then).chain(between).any(Expr::is_volatile) {
+            return opaque("it has a random function");
+        }
         let mut distance = Distance { from_us: i64::MIN, to_us: i64::MAX };
-        for condition in &pairs.between {
+        for condition in between {
             distance.narrow(condition)?;
         }
         let set = if distance == (Distance { from_us: i64::MIN, to_us: i64::MAX }) {
