@@ -160,11 +160,10 @@ mod tests {
             let score = |row: u32| {
                 let draw = (crate::lookalike::random::draw(stream, row) >> 44) as f32;
                 match shape {
-                    0 => draw,
-                    1 => (draw / 200_000.0).floor(),
-                    2 if row.is_multiple_of(GUESS_STRIDE as u32) => draw + 1e7,
-                    2 => draw,
-                    _ => -(row as f32),
+                    0 => (draw / 200_000.0).floor(),
+                    1 if row.is_multiple_of(GUESS_STRIDE as u32) => draw + 1e7,
+                    2 => -(row as f32),
+                    _ => draw,
                 }
             };
             let scores: Vec<f32> = (0..20_000).map(score).collect();

@@ -68,7 +68,9 @@ impl Pairs {
         let places = rows.columns.len();
         let mut pairs = Self { without, ..Self::new(rows, then) };
         pairs.columns.truncate(places);
-        between.into_iter().for_each(|condition| pairs.add(condition));
+        for condition in between {
+            pairs.add(condition);
+        }
         pairs
     }
 
