@@ -196,6 +196,41 @@ impl Writer {
         )
     }
 
+    /// An event and another one with a time between them, or none.
+    fn pairs(&mut self) -> String {
+        match self.0.throw(3) {
+            0 => format!(
+                "SELECT a.profile_id FROM events a LEFT JOIN events b ON a.profile_id = b.profile_id AND {} \
+                 AND b.ts {} a.ts AND b.ts <= a.ts + INTERVAL '{}' HOUR WHERE {} AND b.{} IS NULL",
+                self.row("b.", 1),
+                self.one(&[">", ">="]),
+                self.0.throw(300),
+                self.row("a.", 1),
+                self.one(&["profile_id", "ts", "event"]),
+            ),
+            1 => format!(
+                "SELECT {} FROM events a WHERE {} AND {} (SELECT 1 FROM events b WHERE \
+                 b.profile_id = a.profile_id AND {} AND b.ts {} a.ts AND b.ts {} a.ts + INTERVAL '{}' HOUR)",
+                self.one(&["a.profile_id", "DISTINCT a.profile_id"]),
+                self.row("a.", 1),
+                self.one(&["EXISTS", "NOT EXISTS", "NOT EXISTS"]),
+                self.row("b.", 1),
+                self.one(&[">", ">=", "<>"]),
+                self.one(&["<=", "<", ">="]),
+                self.0.throw(300)
+            ),
+            _ => format!(
+                "SELECT DISTINCT a.profile_id FROM events a JOIN events b \
+                 ON a.profile_id = b.profile_id WHERE {} AND {} AND b.ts {} a.ts \
+                 AND b.ts <= a.ts + INTERVAL '{}' HOUR",
+                self.row("a.", 1),
+                self.row("b.", 1),
+                self.one(&[">", ">="]),
+                1 + self.0.throw(300)
+            ),
+        }
+    }
+
     /// Joins, orders, windows, and groups by more than the profile.
     fn wide(&mut self, pick: u64) -> String {
         let row = self.row("", 2);
@@ -207,35 +242,7 @@ impl Writer {
                 self.attribute("p."),
                 1 + self.0.throw(3)
             ),
-            8 if self.0.throw(3) == 0 => format!(
-                "SELECT a.profile_id FROM events a LEFT JOIN events b ON a.profile_id = b.profile_id AND {} \
-                 AND b.ts {} a.ts AND b.ts <= a.ts + INTERVAL '{}' HOUR WHERE {} AND b.{} IS NULL",
-                self.row("b.", 1),
-                self.one(&[">", ">="]),
-                self.0.throw(300),
-                self.row("a.", 1),
-                self.one(&["profile_id", "ts", "event"]),
-            ),
-            8 if self.0.throw(2) == 0 => format!(
-                "SELECT {} FROM events a WHERE {} AND {} (SELECT 1 FROM events b WHERE \
-                 b.profile_id = a.profile_id AND {} AND b.ts {} a.ts AND b.ts {} a.ts + INTERVAL '{}' HOUR)",
-                self.one(&["a.profile_id", "DISTINCT a.profile_id"]),
-                self.row("a.", 1),
-                self.one(&["EXISTS", "NOT EXISTS", "NOT EXISTS"]),
-                self.row("b.", 1),
-                self.one(&[">", ">=", "<>"]),
-                self.one(&["<=", "<", ">="]),
-                self.0.throw(300)
-            ),
-            8 => format!(
-                "SELECT DISTINCT a.profile_id FROM events a JOIN events b \
-                 ON a.profile_id = b.profile_id WHERE {} AND {} AND b.ts {} a.ts \
-                 AND b.ts <= a.ts + INTERVAL '{}' HOUR",
-                self.row("a.", 1),
-                self.row("b.", 1),
-                self.one(&[">", ">="]),
-                1 + self.0.throw(300)
-            ),
+            8 => self.pairs(),
             9 => format!(
                 "SELECT p.profile_id FROM profiles p LEFT JOIN (SELECT profile_id, count(*) AS n \
                  FROM events WHERE {row} GROUP BY profile_id) e ON p.profile_id = e.profile_id \
