@@ -61,7 +61,7 @@ pub(super) fn for_message(message: &str) -> Option<String> {
         "it is true or false by itself: WHERE column, or WHERE NOT column"
     } else if is_cast_to(&["Int", "UInt", "Float", "Decimal"]) {
         "a number is written without quotes and units"
-    } else if message.contains("must appear in GROUP BY clause") {
+    } else if message.contains(".profile_id' must appear in GROUP BY clause") {
         "a condition on many rows of a profile needs them together: GROUP BY profile_id HAVING .."
     } else if message == "not supported: TOP" {
         "SELECT TOP is another product's: put LIMIT 100 at the end"
