@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::random::Dice;
-use super::tree::{BLOCK_ROWS, Oblivious, UNIT, fixed};
+use super::tree::{BLOCK_ROWS, Oblivious, SIDE_BY_SIDE, Sums, UNIT, fixed};
 
 /// How trees are grown.
 #[derive(Debug, Clone, Copy)]
@@ -117,10 +117,6 @@ impl Scale {
         [(packed >> 32) as f64 * unit, f64::from(packed as u32) * unit]
     }
 }
-
-/// Sums of a feature have a place for each byte, so that none is out of bounds, and a few more, so that
-/// those of many features do not fall on each other in the first cache.
-type Sums = [i64; 264];
 
 struct Work<'a> {
     rows: &'a Rows<'a>,
@@ -316,10 +312,6 @@ impl<'a> Work<'a> {
         self.leaves.iter().map(value).collect()
     }
 }
-
-/// Features whose sums are added up side by side: an addition to a bin waits for the one before it. With
-/// more of them, processors have no registers left.
-const SIDE_BY_SIDE: usize = 4;
 
 /// Adds the derivative of each row to the sums of its bins.
 fn add(

@@ -4,7 +4,7 @@
 
 use super::boost::Rows;
 use super::random::Dice;
-use super::tree::{Cart, Node, fixed};
+use super::tree::{Cart, Node, SIDE_BY_SIDE, Sums, fixed};
 
 /// How trees are grown.
 #[derive(Debug, Clone, Copy)]
@@ -46,20 +46,13 @@ pub(crate) fn grow(rows: &Rows<'_>, bagging: &Bagging, stream: u64) -> Vec<Cart>
 }
 
 /// Rows in the upper half and seeds in the lower, so that one addition counts both.
-const SEED: u64 = OTHER + 1;
-const OTHER: u64 = 1 << 32;
-
-/// A place for each byte, and a few more, so that those of many features do not fall on each other in the
-/// first cache.
-type Sums = [u64; 264];
-
-/// Features that are counted side by side: an addition to a bin waits for the one before it.
-const SIDE_BY_SIDE: usize = 4;
+const SEED: i64 = OTHER + 1;
+const OTHER: i64 = 1 << 32;
 
 /// A row, and what it counts for.
-type Drawn = (u32, u64);
+type Drawn = (u32, i64);
 
-fn rows_and_seeds(count: u64) -> (u32, u32) {
+fn rows_and_seeds(count: i64) -> (u32, u32) {
     ((count >> 32) as u32, count as u32)
 }
 
@@ -69,7 +62,7 @@ fn counted(part: &[Drawn]) -> (u32, u32) {
 
 /// Adds what each row counts for to the sums of its bins.
 fn add<'a>(
-    rows: impl Iterator<Item = (&'a [u8], u64)>,
+    rows: impl Iterator<Item = (&'a [u8], i64)>,
     features: [usize; SIDE_BY_SIDE],
     sums: &mut [Sums; SIDE_BY_SIDE],
 ) {

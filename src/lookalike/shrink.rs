@@ -7,13 +7,6 @@ use std::f64::consts::{LN_2, SQRT_2};
 
 use fearless_simd::{Level, dispatch};
 
-/// Signed logarithm `sgn(x) ln(1 + |x|)`: counts and amounts spread over orders of magnitude, and
-/// differences within one matter as much as between them. Anything that is not finite is NaN or infinite,
-/// or a large number.
-pub(crate) fn shrunk(x: f32) -> f32 {
-    shrunk_here(x)
-}
-
 /// Makes of each value how many standard deviations its [`shrunk`] lies from the mean, at most `clip`; of
 /// what is not finite 0.
 pub(crate) fn standardise(values: &mut [f32], mean: f32, scale: f32, clip: f32) {
@@ -24,17 +17,20 @@ pub(crate) fn standardise(values: &mut [f32], mean: f32, scale: f32, clip: f32) 
 #[expect(clippy::inline_always, reason = "it is compiled for the vectors of whoever calls it")]
 fn standardise_here(values: &mut [f32], mean: f32, scale: f32, clip: f32) {
     for value in values {
-        let standard = (shrunk_here(*value) - mean) / scale;
+        let standard = (shrunk(*value) - mean) / scale;
         // Not `clamp`, which may panic: no vectors are made of what may.
         let standard = standard.max(-clip).min(clip);
         *value = if value.is_finite() { standard } else { 0.0 };
     }
 }
 
+/// Signed logarithm `sgn(x) ln(1 + |x|)`: counts and amounts spread over orders of magnitude, and
+/// differences within one matter as much as between them. Of what is not finite it means nothing.
+///
 /// With `1 + |x| = m 2^k` and `m` between the roots of 1/2 and 2, it is `k ln 2` and, with `s = (m - 1) /
 /// (m + 1)`, twice the series `s + s^3/3 + s^5/5 + ..`. What is left out of it is below 1e-12.
 #[inline(always)]
-fn shrunk_here(x: f32) -> f32 {
+pub(crate) fn shrunk(x: f32) -> f32 {
     const MANTISSA_BITS: u32 = f64::MANTISSA_DIGITS - 1;
     // A number with these bits and a whole number's in its lower half is 2^52 and that number.
     const WHOLE: f64 = (1_u64 << MANTISSA_BITS) as f64;

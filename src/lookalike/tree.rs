@@ -19,6 +19,14 @@ pub(crate) const DEPTH_MAX: usize = 6;
 
 const LEAVES_MAX: usize = 1 << DEPTH_MAX;
 
+/// What is summed of a feature's bins while trees grow: a place for each byte, so that none is out of bounds,
+/// and a few more, so that those of many features do not fall on each other in the first cache.
+pub(crate) type Sums = [i64; 264];
+
+/// Features whose bins are summed side by side: an addition to a bin waits for the one before it. With more
+/// of them, processors have no registers left.
+pub(crate) const SIDE_BY_SIDE: usize = 4;
+
 /// Rows that walk a [`Cart`] side by side, so that one's cache miss does not hold up the others.
 const LANES: usize = 8;
 

@@ -82,6 +82,9 @@ pub(super) fn for_column(sql: &str, field: &Column, valid: &[Column]) -> String 
     }
     let own = |column: &&Column| field.relation.is_none() || column.relation == field.relation;
     let names: Vec<&str> = valid.iter().filter(own).map(|column| column.name.as_str()).collect();
+    if let (Some(relation), true) = (&field.relation, names.is_empty()) {
+        return format!("the query has no table {}: its FROM names them", relation.table());
+    }
     match nearest(name, names.iter().copied()) {
         // SQL folds what is not quoted to lower case.
         Some(near) if near.to_lowercase() == *name => {
@@ -156,6 +159,7 @@ mod tests {
         assert!(hint("SELECT count(*) AS n WHERE n > 3", "n").contains("HAVING"));
         assert_eq!(hint("", "age"), "the columns are profile_id, Plan, country, ts");
         assert_eq!(hint("", "e.age"), "the columns are ts");
+        assert!(hint("", "x.age").contains("no table x"));
     }
 
     #[test]

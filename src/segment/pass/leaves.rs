@@ -20,7 +20,7 @@ use super::having;
 use super::plan::Work;
 use super::profiles::Attributes;
 use super::rank::{Candidates, candidates};
-use super::sequence::{each_alone, each_pair};
+use super::sequence::each_first;
 use super::shard::Shard;
 use super::words::Words;
 
@@ -111,8 +111,9 @@ impl LeafSets {
                         (Some(error), _) => Err(error.clone()),
                         (None, (Some(first), Some(then))) => {
                             let mut words = Words::zeros(shard.span);
-                            let walk = if *without { each_alone } else { each_pair };
-                            walk(first, then, (*from_us, *to_us), &mut |p| words.set(p as usize));
+                            each_first(first, then, (*from_us, *to_us), !without, |place| {
+                                words.set(place as usize);
+                            });
                             Ok(words)
                         }
                         _ => continue,

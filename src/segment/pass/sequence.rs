@@ -19,38 +19,15 @@ impl Moments {
     }
 }
 
-/// Calls `found` with each place that has a moment of `first` and one of `then` that is between
-/// `from_us` and `to_us` after it. Both lists are sorted.
-pub(super) fn each_pair(
+/// Calls `found` with each place that has a moment of `first` with one of `then` within `bounds` after it or,
+/// where it is not to be followed, with none. Both lists are sorted.
+pub(super) fn each_first(
     first: &Moments,
     then: &Moments,
-    (from_us, to_us): (i64, i64),
-    found: &mut dyn FnMut(u32),
+    bounds: (i64, i64),
+    is_followed: bool,
+    mut found: impl FnMut(u32),
 ) {
-    walk(first, then, |place, own, theirs| {
-        if followed(own, theirs, (from_us, to_us)).any(|followed| followed) {
-            found(place);
-        }
-    });
-}
-
-/// Calls `found` with each place that has a moment of `first` and none of `then` that is between
-/// `from_us` and `to_us` after it. Both lists are sorted.
-pub(super) fn each_alone(
-    first: &Moments,
-    then: &Moments,
-    (from_us, to_us): (i64, i64),
-    found: &mut dyn FnMut(u32),
-) {
-    walk(first, then, |place, own, theirs| {
-        if followed(own, theirs, (from_us, to_us)).any(|followed| !followed) {
-            found(place);
-        }
-    });
-}
-
-/// Calls `each` with every place of `first`, its moments there and in `then`.
-fn walk(first: &Moments, then: &Moments, mut each: impl FnMut(u32, &[(u32, i64)], &[(u32, i64)])) {
     let (mut left, mut right) = (&first.0[..], &then.0[..]);
     while let Some(&(place, _)) = left.first() {
         let (own, rest) = left.split_at(left.iter().take_while(|(p, _)| *p == place).count());
@@ -58,7 +35,9 @@ fn walk(first: &Moments, then: &Moments, mut each: impl FnMut(u32, &[(u32, i64)]
         right = &right[right.iter().take_while(|(p, _)| *p < place).count()..];
         let (theirs, rest) = right.split_at(right.iter().take_while(|(p, _)| *p == place).count());
         right = rest;
-        each(place, own, theirs);
+        if followed(own, theirs, bounds).any(|followed| followed == is_followed) {
+            found(place);
+        }
     }
 }
 
@@ -86,9 +65,9 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// The walks find what trying every pair finds.
+        /// The walk finds what trying every pair finds.
         #[test]
-        fn the_walks_agree_with_every_pair(
+        fn the_walk_agrees_with_every_pair(
             a in prop::collection::vec((0..4_u32, -20..20_i64), 0..12),
             b in prop::collection::vec((0..4_u32, -20..20_i64), 0..12),
             from in -15..15_i64, length in 0..15_i64,
@@ -103,8 +82,8 @@ mod tests {
             first.sort();
             then.sort();
             let (mut pairs, mut alone) = (BTreeSet::new(), BTreeSet::new());
-            each_pair(&first, &then, (from, to), &mut |place| { pairs.insert(place); });
-            each_alone(&first, &then, (from, to), &mut |place| { alone.insert(place); });
+            each_first(&first, &then, (from, to), true, |place| { pairs.insert(place); });
+            each_first(&first, &then, (from, to), false, |place| { alone.insert(place); });
             prop_assert_eq!((pairs, alone), (plain(true), plain(false)));
         }
     }
