@@ -326,8 +326,9 @@ mod tests {
             let plain = session.state().create_physical_expr(sum, &df_schema).expect("a plan");
             let rows = array.len();
             let plain = Formula { schema: Arc::clone(formula.schema()), physical: plain };
-            let quick = formula.evaluate(vec![Arc::clone(&array)], rows).expect("a sum");
-            let plain = plain.evaluate(vec![array], rows).expect("a sum");
+            // A moment that clocks skip in spring is none: then both fail.
+            let quick = formula.evaluate(vec![Arc::clone(&array)], rows).ok();
+            let plain = plain.evaluate(vec![array], rows).ok();
             prop_assert_eq!(&quick, &plain);
         }
     }
