@@ -188,10 +188,20 @@ impl Running<'_> {
         for name in &order {
             self.session.declare_segment(&Name::parse(name)?)?;
         }
-        let mut plans = self.plans(&self.session, &order).await;
-        tracing::info!(segments = order.len(), ms = millis_since(started), "planned");
+        let mut open = Vec::new();
+        for name in order {
+            match self.unchanged(&name) {
+                Some(inputs) => {
+                    self.inputs.insert(name.clone(), inputs);
+                    self.done(&name, Outcome::Reused, started);
+                }
+                None => open.push(name),
+            }
+        }
+        let mut plans = self.plans(&self.session, &open).await;
+        tracing::info!(segments = open.len(), ms = millis_since(started), "planned");
         let mut todo: Vec<(String, Planned)> = Vec::new();
-        for name in &order {
+        for name in &open {
             match self.decided(name, plans.remove(name)) {
                 Ok(Decision::Evaluate(planned)) => todo.push((name.clone(), *planned)),
                 Ok(Decision::Done(outcome)) => self.done(name, outcome, Instant::now()),
@@ -249,6 +259,24 @@ impl Running<'_> {
             .await
     }
 
+    /// The inputs of segment `name`, where they are those of its last membership: then it need not even be
+    /// planned. Nothing where that is not so, or takes a plan to tell.
+    fn unchanged(&self, name: &str) -> Option<String> {
+        let Some(Ok(segment)) = self.parsed.get(name) else { return None };
+        let last = self.catalog.get(name)?;
+        let is_known = |need: &String| self.inputs.contains_key(need);
+        if self.request.full
+            || !segment.segments.iter().all(is_known)
+            || self.graph.cycle(name).is_some()
+            || !matches!(self.missing_need(segment), Ok(None))
+        {
+            return None;
+        }
+        // Its plan says whether it asks for the time. The same query over the same tables asked before.
+        let inputs = [false, true].map(|uses_now| self.inputs_of(segment, uses_now));
+        inputs.into_iter().find(|inputs| last.has_members_of(inputs))
+    }
+
     /// What is to be done with segment `name`, those before it being decided.
     fn decided(&mut self, name: &str, planned: Option<Result<Planned>>) -> Result<Decision> {
         let segment = match self.parsed.get(name) {
@@ -265,12 +293,7 @@ impl Running<'_> {
         let planned =
             planned.ok_or_else(|| Error::internal(format!("segment {name} was not planned")))??;
         let inputs = self.inputs_of(&segment, planned.uses_now());
-        let last = self.catalog.get(name);
-        let same = last.is_some_and(|s| {
-            s.inputs.as_ref() == Some(&inputs)
-                && s.membership_build.is_some()
-                && s.status != Status::Stale
-        });
+        let same = self.catalog.get(name).is_some_and(|last| last.has_members_of(&inputs));
         self.inputs.insert(name.to_owned(), inputs);
         if same && !self.request.full {
             return Ok(Decision::Done(Outcome::Reused));

@@ -93,6 +93,21 @@ pub struct Catalog {
 const COLUMNS: &str = "segment, build, as_of, status, members, entered, exited, elapsed_ms, \
                        definition, membership_build, inputs, error, store_version";
 
+impl State {
+    /// Whether the membership was what the query returns, for the version of the store and the moment
+    /// that the state names.
+    pub(super) fn is_right(&self) -> bool {
+        matches!(self.status, Status::Built | Status::Reused) && self.membership_build.is_some()
+    }
+
+    /// Whether the membership is what the query returns for `inputs`.
+    pub(super) fn has_members_of(&self, inputs: &str) -> bool {
+        self.inputs.as_deref() == Some(inputs)
+            && self.membership_build.is_some()
+            && self.status != Status::Stale
+    }
+}
+
 impl Catalog {
     /// Reads it from the store behind `session`.
     ///

@@ -14,11 +14,10 @@ use crate::membership::Membership;
 use crate::model::{AsOf, BuildId, Name, TableName, millis_since};
 use crate::segment::pass::Within;
 use crate::segment::program::LeafId;
-use crate::segment::{Batch, Changes, Planned, Touch};
+use crate::segment::{Batch, Changes, Planned, Touch, Touched};
 use crate::store::FilesSince;
 
 use super::build::{Outcome, Running, scaled};
-use super::catalog::{State, Status};
 
 /// Where more than one in so many rows changed, or profiles are touched, everything is evaluated: that
 /// costs no more, and needs no looking for them.
@@ -29,10 +28,8 @@ type Base = (u64, i64);
 
 /// A refresh that is worked out, but for its evaluation.
 struct Refresh {
-    /// The profiles that each segment is evaluated for.
-    touched: BTreeMap<String, Membership>,
-    /// All of them.
-    all: Membership,
+    /// The profiles that something happened to, by segment.
+    touched: BTreeMap<String, Touched>,
     /// The memberships that they are spliced into.
     before: BTreeMap<String, Membership>,
     /// The leaves of those that take the first profiles in some order.
@@ -48,32 +45,46 @@ impl Running<'_> {
     ) -> Result<()> {
         let started = Instant::now();
         let Some(refresh) = self.followed(todo, batch).await? else { return Ok(()) };
-        let Refresh { touched, all, mut before, ranks } = refresh;
-        // Those that nothing touched are what they were.
-        let (same, moved): (Vec<_>, Vec<_>) = touched.iter().partition(|(_, t)| t.is_empty());
-        for (name, _) in same {
-            let membership = before.remove(name).unwrap_or_default();
-            self.refreshed(name, membership.clone(), membership, (0, 0))?;
+        let Refresh { touched, mut before, ranks } = refresh;
+        let ms = millis_since(started);
+        tracing::info!(ms, segments = touched.len(), "followed what changed");
+        for (name, Touched { all, open, entered, left }) in &touched {
+            let [all, open, entered, left] = [all, open, entered, left].map(Membership::len);
+            tracing::debug!(segment = name, touched = all, open, entered, left, "followed");
         }
-        let names: BTreeSet<String> = moved.iter().map(|(name, _)| (*name).clone()).collect();
+        // Those that are told of by what came, and those that nothing touched.
+        let (told, open): (Vec<_>, Vec<_>) = touched.iter().partition(|(_, t)| t.open.is_empty());
+        for (name, touched) in told {
+            let before = before.remove(name).unwrap_or_default();
+            let now = touched.moved(&before);
+            self.refreshed(name, before, now, (0, touched.all.len()))?;
+        }
+        let names: BTreeSet<String> = open.iter().map(|(name, _)| (*name).clone()).collect();
         let alone = batch.of(&names);
+        let asked = asked(&open, &before, &alone, &ranks);
+        let all = asked.values().fold(Membership::new(), |all, some| all.or(some));
+        let asked = alone.by_leaf(&asked);
         let known = alone.known(&self.session);
-        let within = Within { among: Some(&all), files: None };
+        let within = Within { among: Some(&all), asked: Some(&asked), files: None };
         let mut run = alone.run_within(&self.session, self.request.limits, known, within).await?;
         let ms = millis_since(started);
-        tracing::info!(ms, segments = touched.len(), profiles = all.len(), "refreshed");
-        for (name, touched) in moved {
+        let profiles = all.len();
+        tracing::info!(ms, segments = names.len(), profiles, rows = run.cost.rows, "refreshed");
+        for (name, touched) in open {
             let before = before.remove(name).unwrap_or_default();
             let now = if let Some(leaf) = ranks.get(name) {
-                alone.ranked_again(&run, *leaf, &before, touched)
+                alone.ranked_again(&run, *leaf, &before, &touched.all)
             } else {
                 let found = run.memberships.remove(name);
-                found.map(|found| before.and_not(touched).or(&found.and(touched)))
+                found.map(|found| {
+                    let others = touched.moved(&before).and_not(&touched.open);
+                    others.or(&found.and(&touched.open))
+                })
             };
             // One that could not be evaluated for some row is left to be evaluated in full.
             let Some(now) = now else { continue };
             let share = run.shares.get(name).copied().unwrap_or(0.0);
-            self.refreshed(name, before, now, (scaled(ms, share), touched.len()))?;
+            self.refreshed(name, before, now, (scaled(ms, share), touched.all.len()))?;
         }
         Ok(())
     }
@@ -111,44 +122,53 @@ impl Running<'_> {
         let names = candidates.iter().map(String::as_str);
         let touches = batch.touches(names, &earlier);
         let limits = self.request.limits;
-        let found = batch.touched(&self.session, limits, &touches, &changes).await?;
-        let profiles = u64::from(self.request.snapshot.record.next_profile_id);
-        let is_few = |all: &Membership| all.len() * TOUCHED_SHARE <= profiles;
-        // In the order of needs, so that what a segment reads is decided before it.
-        let mut touched: BTreeMap<String, Membership> = BTreeMap::new();
-        for (name, _) in todo {
-            let Some(own) = found.get(name) else { continue };
-            let needs = touches[name].segments.iter().map(|need| match touched.get(need) {
-                // Whom it takes is known when all are ranked, and may be somebody who is not touched.
-                Some(whom) if touches[need].ranks.is_some() => {
-                    whom.is_empty().then(Membership::new)
-                }
-                Some(whom) => Some(whom.clone()),
-                None => self.is_settled(need, name).then(Membership::new),
-            });
-            let all = needs.into_iter().try_fold(own.clone(), |all, need| Some(all.or(&need?)));
-            // One whom a window moved over widely is no reason to evaluate the others in full.
-            let all = all.filter(is_few);
-            touched.extend(all.map(|all| (name.clone(), all)));
-        }
-        let mut all = touched.values().fold(Membership::new(), |all, some| all.or(some));
-        if touched.is_empty() || !is_few(&all) {
-            return Ok(None);
-        }
-        let names = touched.keys().map(String::as_str);
+        let names = touches.keys().map(String::as_str);
         let before = self.catalog.memberships(&self.session, names).await?;
+        let found = batch.touched(&self.session, limits, &touches, (&changes, &before)).await?;
+        let mut touched = self.with_needs(todo, found, &touches);
         // Whoever had a place may lose it to somebody who is touched.
-        let mut ranks = BTreeMap::new();
-        for (name, leaf) in moved_ranks(&touched, &touches) {
-            let with_members = before.get(&name).map_or_else(|| all.clone(), |b| all.or(b));
-            if is_few(&with_members) {
-                all = with_members;
-                ranks.insert(name, leaf);
-            } else {
-                touched.remove(&name);
+        let ranks: BTreeMap<String, LeafId> = moved_ranks(&touched, &touches);
+        touched.retain(|name, own| match (ranks.get(name), before.get(name)) {
+            (Some(_), Some(members)) => self.is_few(&own.open.or(members)),
+            // One whom a window moved over widely is no reason to evaluate the others in full.
+            _ => self.is_few(&own.open),
+        });
+        Ok((!touched.is_empty()).then_some(Refresh { touched, before, ranks }))
+    }
+
+    /// Whether evaluating `profiles` alone is worth it.
+    fn is_few(&self, profiles: &Membership) -> bool {
+        let all = u64::from(self.request.snapshot.record.next_profile_id);
+        profiles.len() * TOUCHED_SHARE <= all
+    }
+
+    /// `found`, with whom each segment is touched by through those that it reads; a segment of which
+    /// that cannot be told is left out.
+    fn with_needs(
+        &self,
+        todo: &[(String, Planned)],
+        mut found: BTreeMap<String, Touched>,
+        touches: &BTreeMap<String, Touch>,
+    ) -> BTreeMap<String, Touched> {
+        let mut touched: BTreeMap<String, Touched> = BTreeMap::new();
+        // In the order of needs, so that what a segment reads is decided before it.
+        for (name, _) in todo {
+            let Some(mut own) = found.remove(name) else { continue };
+            let mut needs = touches[name].segments.iter();
+            let is_followed = needs.all(|need| match touched.get(need) {
+                // Whom it takes is known when all are ranked, and may be somebody who is not touched.
+                Some(whom) if touches[need].ranks.is_some() => whom.all.is_empty(),
+                Some(whom) => {
+                    own.add(&whom.all);
+                    true
+                }
+                None => self.is_settled(need, name),
+            });
+            if is_followed {
+                touched.insert(name.clone(), own);
             }
         }
-        Ok(Some(Refresh { touched, all, before, ranks }))
+        touched
     }
 
     /// The segments that can be refreshed from the same base: the one that most have.
@@ -233,17 +253,34 @@ impl Running<'_> {
 
 /// Those of `touched` that take the first profiles in some order, and that somebody is touched in.
 fn moved_ranks(
-    touched: &BTreeMap<String, Membership>,
+    touched: &BTreeMap<String, Touched>,
     touches: &BTreeMap<String, Touch>,
-) -> Vec<(String, LeafId)> {
-    let moved = touched.iter().filter(|(_, touched)| !touched.is_empty());
+) -> BTreeMap<String, LeafId> {
+    let moved = touched.iter().filter(|(_, touched)| !touched.open.is_empty());
     moved.filter_map(|(name, _)| Some((name.clone(), touches[name].ranks?))).collect()
 }
 
-impl State {
-    /// Whether the membership was what the query returns, for the version of the store and the moment
-    /// that the state names.
-    fn is_right(&self) -> bool {
-        matches!(self.status, Status::Built | Status::Reused) && self.membership_build.is_some()
+/// Whom each segment is evaluated for: those of whom it is open, those of whom others that read it ask,
+/// and the members of those that take the first in some order.
+fn asked(
+    open: &[(&String, &Touched)],
+    before: &BTreeMap<String, Membership>,
+    batch: &Batch,
+    ranks: &BTreeMap<String, LeafId>,
+) -> BTreeMap<String, Membership> {
+    let mut asked: BTreeMap<String, Membership> = BTreeMap::new();
+    for (name, touched) in open {
+        let members = before.get(*name).filter(|_| ranks.contains_key(*name));
+        let all = members.map_or_else(|| touched.open.clone(), |m| touched.open.or(m));
+        asked.insert((*name).clone(), all);
     }
+    for name in batch.names().iter().rev() {
+        let Some(whom) = asked.get(name).cloned() else { continue };
+        for need in batch.only(name).segments_read() {
+            if let Some(all) = asked.get_mut(&need) {
+                *all = all.or(&whom);
+            }
+        }
+    }
+    asked
 }

@@ -7,6 +7,7 @@
 //! - [`limits`]: threads and memory
 //! - [`crew`]: tasks shared out among threads
 //! - [`session`]: a `DataFusion` session over one store snapshot, pinned to one moment
+//! - [`written`]: a query as it is written, parsed once
 //! - [`plan`]: a planned query, and running it
 //! - [`within`]: a query over a part of all profiles
 //! - [`counted`]: queries that count profiles, as the sets that they count
@@ -36,9 +37,11 @@ pub mod selection;
 pub mod session;
 pub mod table;
 pub mod within;
+pub mod written;
 
 pub use limits::Limits;
 pub use logic::{Formula, StandIn, df, to_sql};
 pub use plan::{Ids, Plan};
 pub use session::{Base, Held, Masks, SEGMENTS, Session};
 pub use table::scan_schema;
+pub use written::Written;

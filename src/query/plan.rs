@@ -19,8 +19,8 @@ use crate::model::tables::PROFILE_ID;
 use crate::source::{FILE_COLUMN, LINE_COLUMN};
 
 use super::errors::Sql;
-use super::in_segment;
 use super::session::Session;
+use super::written::Written;
 
 /// The functions that tell the time.
 const CLOCKS: [&str; 3] = ["now", "current_date", "current_time"];
@@ -39,14 +39,10 @@ pub struct Plan {
 pub struct Ids(Plan);
 
 impl Plan {
-    pub(super) async fn new(session: &Session, text: &str, file: Option<&Path>) -> Result<Self> {
-        let sql = Sql { text, file };
-        let state = session.state();
-        let error = |e| sql.error_among(&e, session);
-        let dialect = state.config_options().sql_parser.dialect;
-        let mut statement = state.sql_to_statement(text, &dialect).map_err(error)?;
-        in_segment::written_out(&mut statement).map_err(error)?;
-        let logical = state.statement_to_plan(statement).await.map_err(error)?;
+    pub(super) async fn new(session: &Session, query: &Written) -> Result<Self> {
+        let sql = query.sql();
+        let planned = session.state().statement_to_plan(query.statement().clone()).await;
+        let logical = planned.map_err(|e| sql.error_among(&e, session))?;
         SQLOptions::new()
             .with_allow_ddl(false)
             .with_allow_dml(false)
@@ -56,8 +52,8 @@ impl Plan {
                 sql.place(Error::input("only queries can be run here"), None)
                     .with_hint("begin with SELECT or WITH; data comes in through `throng ingest`")
             })?;
-        let text = text.to_owned();
-        Ok(Self { session: session.clone(), logical, text, file: file.map(Path::to_path_buf) })
+        let (text, file) = (sql.text.to_owned(), sql.file.map(Path::to_path_buf));
+        Ok(Self { session: session.clone(), logical, text, file })
     }
 
     fn sql(&self) -> Sql<'_> {

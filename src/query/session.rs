@@ -18,13 +18,13 @@ use crate::model::{AsOf, Name, TableName};
 use crate::source::{Progress, Rejects, SourceTable};
 use crate::store::{Cache, Files, Store, StoreSnapshot, TableSnapshot};
 
-use super::errors::Sql;
 use super::files::FilesTable;
 use super::limits::Limits;
 use super::plan::Plan;
 use super::segments::{SegmentTable, Slot};
 use super::table::StoreTable;
-use super::{functions, functions_agg, in_segment, selection};
+use super::written::Written;
+use super::{functions, functions_agg, selection};
 
 /// The SQL schema whose tables are the segments.
 pub const SEGMENTS: &str = "segments";
@@ -254,13 +254,7 @@ impl Session {
     /// # Errors
     /// Where `sql` does not parse; `file` is then named.
     pub fn references(&self, sql: &str, file: Option<&Path>) -> Result<Vec<Reference>> {
-        let state = self.state();
-        let text = Sql { text: sql, file };
-        let dialect = state.config_options().sql_parser.dialect;
-        let mut statement = state.sql_to_statement(sql, &dialect).map_err(|e| text.error(&e))?;
-        in_segment::written_out(&mut statement).map_err(|e| text.error(&e))?;
-        let tables = state.resolve_table_references(&statement).map_err(|e| text.error(&e))?;
-        Ok(tables.iter().map(Reference::of).collect())
+        self.references_of(&self.read(sql, file)?)
     }
 
     /// Plans `sql`, which must be one query.
@@ -268,7 +262,15 @@ impl Session {
     /// # Errors
     /// Where it does not parse, names what is not there, or is not a query.
     pub async fn plan(&self, sql: &str, file: Option<&Path>) -> Result<Plan> {
-        Plan::new(self, sql, file).await
+        self.plan_of(&self.read(sql, file)?).await
+    }
+
+    /// Plans `query`, which must be one query.
+    ///
+    /// # Errors
+    /// Where it names what is not there, or is not a query.
+    pub async fn plan_of(&self, query: &Written) -> Result<Plan> {
+        Plan::new(self, query).await
     }
 
     /// Every table that SQL may name, for messages.
@@ -320,7 +322,7 @@ pub struct Reference {
 }
 
 impl Reference {
-    fn of(reference: &TableReference) -> Self {
+    pub(super) fn of(reference: &TableReference) -> Self {
         Self { schema: reference.schema().map(str::to_owned), table: reference.table().to_owned() }
     }
 

@@ -22,7 +22,7 @@ use super::program::{Leaf, LeafId, Program, SetExpr};
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
     pub(super) program: Arc<Program>,
-    sets: BTreeMap<String, Seen<SetExpr>>,
+    pub(super) sets: BTreeMap<String, Seen<SetExpr>>,
     /// The names in the order they were given: each behind those that it needs.
     order: Vec<String>,
 }
@@ -163,12 +163,20 @@ impl Batch {
     /// The segments that any of the batch reads.
     pub fn segments_read(&self) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
-        for set in self.sets.values().flatten() {
+        let mut read = |set: &SetExpr| {
             set.visit(&mut |part| {
                 if let SetExpr::Segment(name) = part {
                     names.insert(name.clone());
                 }
             });
+        };
+        for set in self.sets.values().flatten() {
+            read(set);
+            for leaf in set.leaves() {
+                if let Leaf::Ranked(ranked) = &self.program.leaves[leaf.0] {
+                    read(&ranked.among);
+                }
+            }
         }
         names
     }

@@ -22,7 +22,7 @@ impl Planned {
     /// # Errors
     /// Where it names what is not there, or does not return `profile_id`.
     pub async fn new(session: &Session, segment: &Parsed) -> Result<Self> {
-        let plan = session.plan(&segment.file.text, Some(&segment.file.path)).await?;
+        let plan = session.plan_of(&segment.query).await?;
         Self::of(&plan)
     }
 

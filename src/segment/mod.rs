@@ -11,6 +11,7 @@
 //! - [`pass`]: a program evaluated in one scan of profiles and one of events
 //! - [`explain`]: leaves in words, and what decides one profile
 //! - [`touch`]: what can have moved a profile into a segment or out of it since an earlier build
+//! - [`verdict`]: what rows that came say of it by themselves
 //! - [`refresh`]: the profiles whom a refresh has to look at again
 //! - [`batch`]: many segments planned, compiled and evaluated together
 
@@ -24,10 +25,11 @@ pub mod pass;
 pub mod program;
 pub mod refresh;
 pub mod touch;
+mod verdict;
 
 pub use batch::{Batch, BatchRun};
 pub use evaluate::Planned;
 pub use graph::{Graph, Selector};
 pub use parse::Parsed;
-pub use refresh::Changes;
+pub use refresh::{Changes, Touched};
 pub use touch::Touch;

@@ -1,17 +1,20 @@
 //! A SQL file becomes a segment that knows what it reads.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::error::Result;
 use crate::model::Name;
 use crate::project::SqlFile;
-use crate::query::Session;
+use crate::query::{Session, Written};
 
 /// A segment whose SQL parses.
 #[derive(Debug, Clone)]
 pub struct Parsed {
     /// Its file.
     pub file: SqlFile,
+    /// Its SQL.
+    pub(super) query: Arc<Written>,
     /// The digest of its SQL without comments and layout, 16 hexadecimal digits: what a change of
     /// changes the segment.
     pub definition: String,
@@ -28,9 +31,11 @@ impl Parsed {
     /// Where its front matter is wrong, or its SQL does not parse.
     pub fn new(session: &Session, file: &SqlFile) -> Result<Self> {
         file.checked()?;
-        let references = session.references(&file.text, Some(&file.path))?;
+        let query = session.read(&file.text, Some(&file.path))?;
+        let references = session.references_of(&query)?;
         let segment = |r: &crate::query::session::Reference| r.segment().map(str::to_owned);
         Ok(Self {
+            query: Arc::new(query),
             file: file.clone(),
             definition: definition(&file.text),
             segments: references.iter().filter_map(segment).collect(),

@@ -257,6 +257,12 @@ impl Program {
         SetExpr::Leaf(self.leaf(Leaf::Attribute(Expr::Literal(ScalarValue::from(true), None))))
     }
 
+    /// Everybody with a row in `events`.
+    pub fn any_event(&mut self) -> LeafId {
+        let all = self.filter(Vec::new());
+        self.leaf(Leaf::Events(all))
+    }
+
     /// `condition` with other aggregates: `place` gives the new place of each, or nothing where it
     /// stays.
     pub fn renumbered(

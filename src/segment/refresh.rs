@@ -13,6 +13,7 @@ use super::evaluate::Planned;
 use super::pass::{View, Within};
 use super::program::{Leaf, LeafId, SetExpr};
 use super::touch::{Touch, touch};
+use super::verdict::Verdicts;
 
 /// What happened to the tables that segments read.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +22,49 @@ pub struct Changes {
     pub profiles: FilesSince,
     /// To `events`.
     pub events: FilesSince,
+}
+
+/// The profiles of a segment that something happened to.
+#[derive(Debug, Clone, Default)]
+pub struct Touched {
+    /// All of them.
+    pub all: Membership,
+    /// Those who have to be evaluated to tell what they are now.
+    pub open: Membership,
+    /// Those who were no members and are now. Nobody of `open`.
+    pub entered: Membership,
+    /// Those who were members and are none now. Nobody of `open`.
+    pub left: Membership,
+}
+
+impl Touched {
+    /// Adds `more`, of whom nothing else is known.
+    pub fn add(&mut self, more: &Membership) {
+        self.all = self.all.or(more);
+        self.open = self.open.or(more);
+        self.entered = self.entered.and_not(more);
+        self.left = self.left.and_not(more);
+    }
+
+    /// The members now, of whom `before` were; of those of `open` it says nothing.
+    pub fn moved(&self, before: &Membership) -> Membership {
+        before.and_not(&self.left).or(&self.entered)
+    }
+}
+
+/// What is asked of the rows that came, for one segment: whom they touch, and of those, who is told
+/// of and who is not.
+struct Asked {
+    name: String,
+    touched: SetExpr,
+    open: SetExpr,
+    entered: SetExpr,
+    left: SetExpr,
+}
+
+/// What a segment's last membership is called beside it. No segment has such a name.
+fn was(name: &str) -> String {
+    format!("was {name}")
 }
 
 impl Batch {
@@ -46,34 +90,79 @@ impl Batch {
         touches
     }
 
-    /// The profiles whom `changes` and the passing of time touched, by segment. Segments that others
-    /// read are not followed here. A segment is left out where its conditions cannot be evaluated for
-    /// some row.
+    /// The profiles whom `changes` and the passing of time touched, by segment; `before` are the
+    /// segments' last memberships. Segments that others read are not followed here. A segment is left
+    /// out where its conditions cannot be evaluated for some row.
     ///
     /// # Errors
     /// Where the store cannot be read.
     pub async fn touched(
-        &self,
+        &mut self,
         session: &Session,
         limits: Limits,
         touches: &BTreeMap<String, Touch>,
-        changes: &Changes,
-    ) -> Result<BTreeMap<String, Membership>> {
+        (changes, before): (&Changes, &BTreeMap<String, Membership>),
+    ) -> Result<BTreeMap<String, Touched>> {
+        let mut touched: BTreeMap<String, Touched> =
+            touches.keys().map(|name| (name.clone(), Touched::default())).collect();
+        let Changes { profiles, events } = changes;
+        let is_told = events.removed.is_empty() && !events.added.is_empty();
+        let asked = if is_told { self.asked(touches) } else { Vec::new() };
+        let any = Arc::make_mut(&mut self.program).any_event();
         let lookup = Lookup { batch: self, session, limits };
-        let mut touched: BTreeMap<String, Membership> =
-            touches.keys().map(|name| (name.clone(), Membership::new())).collect();
-        for events in [&changes.events.added, &changes.events.removed] {
-            if !events.is_empty() {
+        if is_told {
+            lookup.came((&asked, any), &events.added, before, &mut touched).await?;
+        }
+        for files in [&events.added, &events.removed] {
+            if !is_told && !files.is_empty() {
                 let sets = touches.iter().map(|(name, touch)| (name.as_str(), &touch.events));
-                lookup.add(sets, Some(View { profiles: &[], events }), &mut touched).await?;
+                let view = View { profiles: &[], events: files };
+                lookup.add(sets, Some(view), &mut touched).await?;
             }
         }
         let moved = touches.iter().map(|(name, touch)| (name.as_str(), &touch.moved));
         lookup.add(moved, None, &mut touched).await?;
-        if !changes.profiles.is_empty() {
-            lookup.attributes(touches, &changes.profiles, &mut touched).await?;
+        if !profiles.is_empty() {
+            lookup.attributes(touches, profiles, &mut touched).await?;
         }
         Ok(touched)
+    }
+
+    /// What is asked of rows that came.
+    fn asked(&mut self, touches: &BTreeMap<String, Touch>) -> Vec<Asked> {
+        let program = Arc::make_mut(&mut self.program);
+        let sets = touches.iter().filter_map(|(name, touch)| match self.sets.get(name) {
+            Some(Ok(set)) if touch.events != SetExpr::Nothing => Some((name, touch, set)),
+            _ => None,
+        });
+        let asked = sets.map(|(name, touch, set)| {
+            let (touched, was) = (touch.events.clone(), SetExpr::Segment(was(name)));
+            let [entered, left, told] = if touch.ranks.is_some() {
+                // Who is ranked where is not told profile by profile.
+                [SetExpr::Nothing, SetExpr::Nothing, SetExpr::Nothing]
+            } else {
+                let Verdicts { members, others } = program.verdicts(set, &was, &touched);
+                let told = SetExpr::any([members.clone(), others.clone()]);
+                let entered = SetExpr::all([touched.clone(), members, was.clone().negated()]);
+                [entered, SetExpr::all([touched.clone(), others, was]), told]
+            };
+            let open = SetExpr::all([touched.clone(), told.negated()]);
+            Asked { name: name.clone(), touched, open, entered, left }
+        });
+        asked.collect()
+    }
+
+    /// Whom each leaf is evaluated for, where each segment is evaluated for those of `asked`.
+    pub fn by_leaf(&self, asked: &BTreeMap<String, Membership>) -> BTreeMap<LeafId, Membership> {
+        let mut by_leaf: BTreeMap<LeafId, Membership> = BTreeMap::new();
+        for (name, whom) in asked {
+            let Some(Ok(set)) = self.set(name) else { continue };
+            for leaf in self.program.with_parts(set.leaves()) {
+                let all = by_leaf.entry(leaf).or_default();
+                *all = all.or(whom);
+            }
+        }
+        by_leaf
     }
 
     /// Whom `leaf` takes now, which ranks, where `run` over those who are `touched` and the members
@@ -114,19 +203,64 @@ impl Lookup<'_> {
         &self,
         sets: impl IntoIterator<Item = (&'a str, &'a SetExpr)>,
         files: Option<View<'_>>,
-        touched: &mut BTreeMap<String, Membership>,
+        touched: &mut BTreeMap<String, Touched>,
     ) -> Result<()> {
         let sets = sets.into_iter().filter(|(_, set)| **set != SetExpr::Nothing);
         let batch = self.batch.with_sets(sets.map(|(name, set)| (name.to_owned(), set.clone())));
-        let within = Within { among: None, files };
+        let within = Within { files, ..Within::default() };
         let run = batch.run_within(self.session, self.limits, BTreeMap::new(), within).await?;
         for name in batch.names() {
             match (run.memberships.get(name), touched.get_mut(name)) {
-                (Some(more), Some(all)) => *all = all.or(more),
+                (Some(more), Some(all)) => all.add(more),
                 _ => {
                     touched.remove(name);
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Adds whom the rows of `files`, which came, touch, and what they say of them.
+    async fn came(
+        &self,
+        (asked, any): (&[Asked], LeafId),
+        files: &[DataFile],
+        before: &BTreeMap<String, Membership>,
+        touched: &mut BTreeMap<String, Touched>,
+    ) -> Result<()> {
+        let files = Some(View { profiles: &[], events: files });
+        let whom = self.batch.of_leaves(&[any]);
+        let within = Within { files, ..Within::default() };
+        let whom = whom.run_within(self.session, self.limits, BTreeMap::new(), within).await?;
+        let whom = whom.leaf(any).cloned().unwrap_or_default();
+        let known = asked.iter().map(|one| {
+            (was(&one.name), before.get(&one.name).cloned().unwrap_or_default())
+        });
+        let sets = asked.iter().flat_map(|Asked { name, touched, open, entered, left }| {
+            let named = |what: &str, set: &SetExpr| (format!("{what} {name}"), set.clone());
+            [
+                named("touched", touched),
+                named("open", open),
+                named("entered", entered),
+                named("left", left),
+            ]
+        });
+        let batch = self.batch.with_sets(sets);
+        let within = Within { among: Some(&whom), files, ..Within::default() };
+        let mut run =
+            batch.run_within(self.session, self.limits, known.collect(), within).await?;
+        for Asked { name, .. } in asked {
+            let mut found = |what: &str| run.memberships.remove(&format!("{what} {name}"));
+            let Some(all) = found("touched") else {
+                touched.remove(name);
+                continue;
+            };
+            let Some(into) = touched.get_mut(name) else { continue };
+            *into = match (found("open"), found("entered"), found("left")) {
+                (Some(open), Some(entered), Some(left)) => Touched { all, open, entered, left },
+                // New rows alone may fail where all rows do not.
+                _ => Touched { open: all.clone(), all, ..Touched::default() },
+            };
         }
         Ok(())
     }
@@ -136,7 +270,7 @@ impl Lookup<'_> {
         &self,
         touches: &BTreeMap<String, Touch>,
         changed: &FilesSince,
-        touched: &mut BTreeMap<String, Membership>,
+        touched: &mut BTreeMap<String, Touched>,
     ) -> Result<()> {
         touched.retain(|name, _| !touches[name].reads_attributes);
         let leaves: BTreeSet<LeafId> =
@@ -148,7 +282,7 @@ impl Lookup<'_> {
         for (name, all) in touched.iter_mut() {
             for leaf in &touches[name].attributes {
                 match (before.get(leaf), now.get(leaf)) {
-                    (Some(before), Some(now)) => *all = all.or(&before.xor(now)),
+                    (Some(before), Some(now)) => all.add(&before.xor(now)),
                     _ => {
                         failed.insert(name.clone());
                     }
@@ -170,7 +304,7 @@ impl Lookup<'_> {
         }
         let batch = self.batch.of_leaves(leaves);
         let files = Some(View { profiles: files, events: &[] });
-        let within = Within { among: None, files };
+        let within = Within { files, ..Within::default() };
         let run = batch.run_within(self.session, self.limits, BTreeMap::new(), within).await?;
         let sets = leaves.iter().filter_map(|leaf| Some((*leaf, run.leaf(*leaf)?.clone())));
         Ok(sets.collect())

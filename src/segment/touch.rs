@@ -271,7 +271,7 @@ fn same_number<T>(before: &[T], now: &[T]) -> Option<()> {
     (before.len() == now.len()).then_some(())
 }
 
-fn ts() -> Expr {
+pub(super) fn ts() -> Expr {
     Expr::Column(Column::new(Some(EVENT), tables::TS))
 }
 

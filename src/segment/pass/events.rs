@@ -26,6 +26,7 @@ use super::sequence::Moments;
 use super::shard::Shard;
 use super::slices::Part;
 use super::state::{Rows, State, integers};
+use super::whom::Whom;
 use super::words::Words;
 
 /// What the pass found of each profile of a shard.
@@ -49,10 +50,16 @@ struct Job {
     filters: ForEvent,
     /// The filters in question, with what they still have to check.
     uses: Vec<(usize, bool)>,
+    /// The places whose rows they are asked for; all where there is nothing.
+    whom: Option<Words>,
 }
 
-/// Runs the pass over the files of `shard`, for what `part` needs.
-pub(super) async fn run(work: &Work, shard: &Shard, part: &Part) -> Result<Found> {
+/// Runs the pass over the files of `shard`, for what `part` needs, of `whom` where it is given.
+pub(super) async fn run(
+    work: &Work,
+    (shard, whom): (&Shard, Option<&Whom>),
+    part: &Part,
+) -> Result<Found> {
     let mut found = Found::default();
     let needs = &part.needs[..];
     for need in needs {
@@ -77,7 +84,10 @@ pub(super) async fn run(work: &Work, shard: &Shard, part: &Part) -> Result<Found
         let open = work.files.open(&work.store, TableName::Events, file).await?;
         for group in 0..open.groups() {
             let runs = work.files.runs(&open, group).await?;
-            let jobs = jobs(work, part, &runs, moments_of(file))?;
+            let mut jobs = jobs(work, part, &runs, moments_of(file))?;
+            if let Some(whom) = whom {
+                jobs.retain_mut(|job| job.is_asked(whom, (needs, shard.span)));
+            }
             if !jobs.is_empty() {
                 let pass = Pass { work, shard, needs, is_inside: shard.holds(file) };
                 pass.row_group(&open, group, &jobs, &mut found).await?;
@@ -118,7 +128,7 @@ fn jobs(work: &Work, part: &Part, runs: &[Run], span: (i64, i64)) -> Result<Vec<
             }
         }
         if !uses.is_empty() {
-            jobs.push(Job { rows: run.rows.clone(), filters, uses });
+            jobs.push(Job { rows: run.rows.clone(), filters, uses, whom: None });
         }
     }
     Ok(jobs)
@@ -127,6 +137,14 @@ fn jobs(work: &Work, part: &Part, runs: &[Run], span: (i64, i64)) -> Result<Vec<
 impl Job {
     fn special(&self, need: &Need) -> &Special {
         self.filters[need.filter.0].as_ref().expect("jobs only lists filters that let rows through")
+    }
+
+    /// Notes whom it is for; whether that is anybody.
+    fn is_asked(&mut self, whom: &Whom, (needs, span): (&[Need], usize)) -> bool {
+        let places = whom.any(self.uses.iter().map(|(place, _)| &needs[*place]), span);
+        let is_anybody = !places.is_empty();
+        self.whom = Some(places);
+        is_anybody
     }
 
     /// The columns that its filters and aggregates need.
@@ -206,7 +224,7 @@ impl Pass<'_> {
 
     /// Feeds the rows of one run that have a place, where few have one.
     fn feed_chosen(mut self, job: &Job, columns: Columns, found: &mut Found) -> Result<()> {
-        let chosen = self.shard.rows(&ids_of(&columns)?);
+        let chosen = self.shard.rows(&ids_of(&columns)?, job.whom.as_ref());
         if chosen.is_empty() {
             return Ok(());
         }

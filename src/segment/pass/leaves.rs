@@ -163,12 +163,12 @@ impl LeafSets {
         Ok(words)
     }
 
-    /// The keys of the profiles of this shard that may be among those that `ranked` takes; nothing
-    /// where `found` lacks one of its aggregates.
+    /// The keys of the profiles of this shard that may be among those that `ranked` takes, of `whom`
+    /// alone where it is given; nothing where `found` lacks one of its aggregates.
     pub(super) fn ranked(
         &self,
         ranked: &Ranked,
-        evidence: Evidence<'_>,
+        (evidence, whom): (Evidence<'_>, Option<&Words>),
         segments: &dyn Fn(&str) -> Result<Words>,
     ) -> Option<Result<Candidates>> {
         let ids: Vec<AggregateId> =
@@ -182,8 +182,11 @@ impl LeafSets {
         }
         let candidates = || {
             evidence.check(&ids)?;
-            let among = self.set(&ranked.among, shard.span, segments)?;
-            let places = Words(among.into_owned()).ids();
+            let mut among = Words(self.set(&ranked.among, shard.span, segments)?.into_owned());
+            if let Some(whom) = whom {
+                among.and(&whom.0);
+            }
+            let places = among.ids();
             let scope = Scope { evidence, places: &places };
             let keys = ranked.keys.iter();
             let keys = keys.map(|key| scope.values(&key.value, &mut |id| scope.gather(id)));

@@ -18,6 +18,7 @@
 //! - [`having`]: conditions on groups that need no values gathered
 //! - [`leaves`]: leaves and set algebra of one shard
 //! - [`memo`]: sets of leaves that a warm session keeps
+//! - [`whom`]: the profiles that each filter is asked for, where not for all
 //! - [`words`]: sets of bits
 
 mod collect;
@@ -35,6 +36,7 @@ mod sequence;
 mod shard;
 mod slices;
 mod state;
+mod whom;
 mod window;
 mod words;
 
@@ -51,6 +53,7 @@ use memo::Memo;
 use plan::Work;
 use rank::Candidates;
 use shard::Shard;
+use whom::{Asked, Whom};
 use words::Words;
 
 pub use plan::Cost;
@@ -93,6 +96,8 @@ pub struct RunRequest<'a> {
 pub struct Within<'a> {
     /// These profiles only. What is worked out says nothing of others.
     pub among: Option<&'a Membership>,
+    /// Of these, each leaf only for these. What is worked out of it says nothing of others.
+    pub asked: Option<&'a BTreeMap<LeafId, Membership>>,
     /// These files in place of those of the store.
     pub files: Option<View<'a>>,
 }
@@ -133,7 +138,8 @@ pub async fn run(request: &RunRequest<'_>) -> Result<Ran> {
         .then(|| Memo::of(request.session, request.program, &wanted, &shards).map(Arc::new));
     let memo = memo.flatten();
     let wanted = Arc::new(memo.as_ref().map_or(wanted.clone(), |memo| memo.unknown(&wanted)));
-    let work = Arc::new(Work::new(request.session, base, request.program, &wanted)?);
+    let asked = within.asked.map(|by_leaf| Asked::new(request.program, &wanted, by_leaf));
+    let work = Arc::new(Work::new(request.session, base, request.program, (&wanted, asked))?);
     // What is known already is put together at once, without waking another thread.
     let threads = if wanted.is_empty() { 1 } else { request.limits.threads.get() };
     let budget = request.limits.memory_bytes / STATES_SHARE / threads;
@@ -233,14 +239,15 @@ impl ShardTask {
         let mut attributes = profiles::run(&self.work, &self.work.profiles, &shard).await?;
         sets.attributes(&mut attributes);
         let parts = self.work.parts(shard.span, self.budget);
+        let whom = self.work.asked.as_ref().map(|asked| asked.in_shard(&shard));
         let mut ranked = BTreeMap::new();
         for part in &parts {
-            let mut found = events::run(&self.work, &shard, part).await?;
+            let mut found = events::run(&self.work, (&shard, whom.as_ref()), part).await?;
             collect::run(&self.work, &shard, &self.wanted, &mut found, &mut sets).await?;
             let (work, attributes, found) = (&*self.work, &attributes, &found);
             let evidence = Evidence { work, shard: &shard, attributes, found };
             sets.events(&self.wanted, evidence);
-            self.rank(&sets, evidence, &mut ranked);
+            self.rank(&sets, (evidence, whom.as_ref()), &mut ranked);
         }
         if let Some(memo) = &self.memo {
             memo.keep(&shard, &sets);
@@ -257,7 +264,7 @@ impl ShardTask {
     fn rank(
         &self,
         sets: &LeafSets,
-        evidence: Evidence<'_>,
+        (evidence, whom): (Evidence<'_>, Option<&Whom>),
         into: &mut BTreeMap<LeafId, Result<Candidates>>,
     ) {
         let open: Vec<LeafId> =
@@ -270,7 +277,8 @@ impl ShardTask {
         let segment = |name: &str| self.segment(name, shard, &words);
         for leaf in open {
             let Leaf::Ranked(ranked) = &self.work.program.leaves[leaf.0] else { continue };
-            let own = sets.ranked(ranked, evidence, &segment);
+            let whom = whom.and_then(|whom| whom.leaf(leaf));
+            let own = sets.ranked(ranked, (evidence, whom), &segment);
             into.extend(own.map(|own| (leaf, own)));
         }
     }

@@ -21,6 +21,7 @@ use super::profiles::ProfileNeeds;
 use super::select::{Specials, TimeRange, time_range};
 use super::slices::{Part, Slice};
 use super::state::State;
+use super::whom::Asked;
 
 /// What is wanted of the rows that pass a filter.
 #[derive(Debug, Clone)]
@@ -55,6 +56,8 @@ pub(super) struct Work {
     wanted: BTreeSet<LeafId>,
     /// All of it in one pass.
     whole: Part,
+    /// Whom leaves are asked for, where not for everybody.
+    pub(super) asked: Option<Asked>,
     pub(super) event_schema: SchemaRef,
     pub(super) profiles: ProfileNeeds,
     pub(super) profile_schema: SchemaRef,
@@ -68,12 +71,12 @@ pub(super) struct Work {
 }
 
 impl Work {
-    /// The work of the leaves in `wanted`.
+    /// The work of the leaves in `wanted`, which may be asked for some profiles only.
     pub(super) fn new(
         session: &Session,
         base: &Base,
         program: &Arc<Program>,
-        wanted: &BTreeSet<LeafId>,
+        (wanted, asked): (&BTreeSet<LeafId>, Option<Asked>),
     ) -> Result<Self> {
         let schema = scan_schema(&base.snapshot.table(TableName::Events)?.schema);
         let needs = needs(program, wanted);
@@ -96,7 +99,11 @@ impl Work {
         let profiles = profile_needs(session, &profile_schema, program, wanted)?;
         let needed = needs.iter().map(|need| need.filter);
         let needed: BTreeSet<FilterId> = needed.collect();
-        let (whole, slices) = Part::sliced(needs, program);
+        let (whole, slices) = match asked {
+            None => Part::sliced(needs, program),
+            // Each row is asked of a few only, and of others for each window.
+            Some(_) => (Part::whole(needs), Vec::new()),
+        };
         let specials = Specials::new(session, &schema, filters(program, &needed, slices));
         Ok(Self {
             session: session.clone(),
@@ -105,6 +112,7 @@ impl Work {
             program: Arc::clone(program),
             wanted: wanted.clone(),
             whole,
+            asked,
             event_schema: schema,
             profiles,
             profile_schema,
@@ -204,7 +212,7 @@ impl Work {
 }
 
 /// What the leaves in `wanted` need of event rows, by filter.
-fn needs(program: &Program, wanted: &BTreeSet<LeafId>) -> Vec<Need> {
+pub(super) fn needs(program: &Program, wanted: &BTreeSet<LeafId>) -> Vec<Need> {
     let mut needs: BTreeMap<FilterId, Need> = BTreeMap::new();
     let mut need = |filter: FilterId, change: &dyn Fn(&mut Need)| {
         let time = || bounds(&program.filters[filter.0].0);

@@ -97,7 +97,7 @@ fn row_group(
     found: &mut Attributes,
 ) -> Result<()> {
     if shard.is_chosen() {
-        let chosen = shard.rows(&ids_of(&columns)?);
+        let chosen = shard.rows(&ids_of(&columns)?, None);
         columns = columns.only(&chosen)?;
         order = Order::Any;
     }

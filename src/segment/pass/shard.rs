@@ -124,9 +124,16 @@ impl Shard {
         }
     }
 
-    /// The rows of `ids` that have a place.
-    pub(super) fn rows(&self, ids: &[i32]) -> Words {
-        Words::of_values(ids, |id| self.place(id).is_some())
+    /// The rows of `ids` that have a place, one of `whom` where it is given.
+    pub(super) fn rows(&self, ids: &[i32], whom: Option<&Words>) -> Words {
+        let Some(whom) = whom else { return Words::of_values(ids, |id| self.place(id).is_some()) };
+        // A bit an id fits a cache where the places of all ids do not.
+        let mut chosen = Words::zeros(self.ids);
+        whom.each(|place| {
+            let place = u32::try_from(place).unwrap_or(NOWHERE);
+            chosen.set((self.id(place) - self.start) as usize);
+        });
+        Words::of_values(ids, |id| chosen.has(id.cast_unsigned().wrapping_sub(self.start) as usize))
     }
 
     /// The place of `id`, where it has one.
