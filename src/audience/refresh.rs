@@ -36,6 +36,22 @@ struct Refresh {
     ranks: BTreeMap<String, LeafId>,
 }
 
+/// Who entered a segment and who left it.
+struct Moved {
+    entered: Membership,
+    left: Membership,
+}
+
+impl Moved {
+    /// Of a segment that was `before`, and is `found` where it is open what it is. The few who moved are
+    /// compared, and not the many who did not.
+    fn of(touched: &Touched, found: &Membership, before: &Membership) -> Self {
+        let Touched { open, entered, left, .. } = touched;
+        let (is, was) = (found.and(open), before.and(open));
+        Self { entered: entered.or(&is.and_not(&was)), left: left.or(&was.and_not(&is)) }
+    }
+}
+
 impl Running<'_> {
     /// Refreshes those of `todo` that can be. They are done then, and the others are not touched.
     pub(super) async fn refresh(
@@ -56,8 +72,8 @@ impl Running<'_> {
         let (told, open): (Vec<_>, Vec<_>) = touched.iter().partition(|(_, t)| t.open.is_empty());
         for (name, touched) in told {
             let before = before.remove(name).unwrap_or_default();
-            let now = touched.moved(&before);
-            self.refreshed(name, before, now, (0, touched.all.len()))?;
+            let moved = Moved { entered: touched.entered.clone(), left: touched.left.clone() };
+            self.refreshed(name, before, &moved, (0, touched.all.len()))?;
         }
         let names: BTreeSet<String> = open.iter().map(|(name, _)| (*name).clone()).collect();
         let alone = batch.of(&names);
@@ -72,39 +88,38 @@ impl Running<'_> {
         tracing::info!(ms, segments = names.len(), profiles, rows = run.cost.rows, "refreshed");
         for (name, touched) in open {
             let before = before.remove(name).unwrap_or_default();
-            let now = if let Some(leaf) = ranks.get(name) {
-                alone.ranked_again(&run, *leaf, &before, &touched.all)
+            let moved = if let Some(leaf) = ranks.get(name) {
+                let now = alone.ranked_again(&run, *leaf, &before, &touched.all);
+                now.map(|now| Moved { entered: now.and_not(&before), left: before.and_not(&now) })
             } else {
                 let found = run.memberships.remove(name);
-                found.map(|found| {
-                    let others = touched.moved(&before).and_not(&touched.open);
-                    others.or(&found.and(&touched.open))
-                })
+                found.map(|found| Moved::of(touched, &found, &before))
             };
             // One that could not be evaluated for some row is left to be evaluated in full.
-            let Some(now) = now else { continue };
+            let Some(moved) = moved else { continue };
             let share = run.shares.get(name).copied().unwrap_or(0.0);
-            self.refreshed(name, before, now, (scaled(ms, share), touched.all.len()))?;
+            self.refreshed(name, before, &moved, (scaled(ms, share), touched.all.len()))?;
         }
         Ok(())
     }
 
-    /// Notes the membership of a refreshed segment: `cost` is its milliseconds, and the profiles that
-    /// were evaluated.
+    /// Notes what became of a refreshed segment, which was `before`: `cost` is its milliseconds, and
+    /// the profiles that something had happened to.
     fn refreshed(
         &mut self,
         name: &str,
         before: Membership,
-        now: Membership,
+        moved: &Moved,
         (ms, touched): (u64, u64),
     ) -> Result<()> {
         self.touched.insert(name.to_owned(), touched);
-        if before != now {
+        if !moved.entered.is_empty() || !moved.left.is_empty() {
+            let now = before.and_not(&moved.left).or(&moved.entered);
             self.before.insert(name.to_owned(), before);
             return self.built(name, now, ms);
         }
         if self.graph.needed_by(name).next().is_some() {
-            self.session.define_segment(&Name::parse(name)?, now)?;
+            self.session.define_segment(&Name::parse(name)?, before)?;
         }
         self.finished(name, Outcome::Reused, ms);
         Ok(())

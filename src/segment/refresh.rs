@@ -45,11 +45,6 @@ impl Touched {
         self.entered = self.entered.and_not(more);
         self.left = self.left.and_not(more);
     }
-
-    /// The members now, of whom `before` were; of those of `open` it says nothing.
-    pub fn moved(&self, before: &Membership) -> Membership {
-        before.and_not(&self.left).or(&self.entered)
-    }
 }
 
 /// What is asked of the rows that came, for one segment: whom they touch, and of those, who is told

@@ -237,19 +237,19 @@ impl Program {
             !matches!(effect, Some(Trend::Down | Trend::Fixed)) || self.is_null_with_rows(id)
         };
         let (falling, rising) = (rows_where(self, &falls), rows_where(self, &rises));
-        let may_fail = self.passing(falling.iter().copied());
         let groups: BTreeSet<FilterId> =
             ids.iter().map(|id| self.aggregates[id.0].group).collect();
+        let is_in_group = groups.len() == 1 && groups.first().copied() == among;
+        // One who had no group, and was let in all the same, may have one now: counts are no longer null.
+        let own = if is_in_group || falling.is_empty() { None } else { Some(groups.clone()) };
+        let may_fail = self.passing(falling.iter().copied().chain(own.into_iter().flatten()));
         let is_alone = !reads_attributes(condition);
         let mut verdict = Verdict { may_fail, ..Verdict::default() };
-        verdict.may_hold = match (among, groups.first()) {
-            (Some(among), Some(group)) if groups.len() == 1 && is_alone => {
-                // A profile whose first rows of the group these are is one of the new rows alone.
-                let others = (among != *group).then_some(among);
-                let rows = self.passing(rising.into_iter().chain(others));
-                SetExpr::any([rows, SetExpr::Leaf(id)])
-            }
-            _ => self.passing(groups.into_iter().chain(among)),
+        verdict.may_hold = if is_in_group && is_alone {
+            // One whose first rows of the group these are is told of by them alone.
+            SetExpr::any([self.passing(rising), SetExpr::Leaf(id)])
+        } else {
+            self.passing(groups.into_iter().chain(among))
         };
         if is_alone && among.is_some() {
             if falling.is_empty() {
@@ -376,3 +376,6 @@ fn whole(expression: &Expr) -> Option<i64> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -89,7 +89,7 @@ pub(super) async fn run(
                 jobs.retain_mut(|job| job.is_asked(whom, (needs, shard.span)));
             }
             if !jobs.is_empty() {
-                let pass = Pass { work, shard, needs, is_inside: shard.holds(file) };
+                let pass = Pass { work, shard, whom, needs, is_inside: shard.holds(file) };
                 pass.row_group(&open, group, &jobs, &mut found).await?;
             }
         }
@@ -174,6 +174,7 @@ impl Job {
 struct Pass<'a> {
     work: &'a Work,
     shard: &'a Shard,
+    whom: Option<&'a Whom>,
     needs: &'a [Need],
     /// Whether all rows of the file are of this shard's profiles.
     is_inside: bool,
@@ -234,10 +235,11 @@ impl Pass<'_> {
 
     /// Feeds one run to everything that wants rows of it.
     fn feed(self, job: &Job, columns: &Columns, found: &mut Found) -> Result<()> {
-        let Self { work, shard, needs, is_inside } = self;
+        let Self { work, shard, whom, needs, is_inside } = self;
         let ids = ids_of(columns)?;
         let (ids, start) = shard.located(&ids);
-        let has_place = |id: i32| (id.cast_unsigned().wrapping_sub(start) as usize) < shard.span;
+        let place_of = |id: i32| id.cast_unsigned().wrapping_sub(start) as usize;
+        let has_place = |id: i32| place_of(id) < shard.span;
         let own = (!is_inside).then(|| Words::of_values(&ids, has_place));
         let ts = columns.column(tables::TS).ok().map(|ts| integers(&ts)).transpose()?;
         let ts = ts.as_ref().map(|ts| &ts.values()[..]).unwrap_or_default();
@@ -246,7 +248,12 @@ impl Pass<'_> {
         let mut arguments: HashMap<usize, Result<ArrayRef>> = HashMap::new();
         for (place, checks_time) in &job.uses {
             let need = &needs[*place];
-            let chosen = match selector.choose(job.special(need), *checks_time) {
+            let asked = whom.and_then(|whom| whom.filter(need.filter));
+            let asked = asked.map(|asked| Words::of_values(&ids, |id| asked.has(place_of(id))));
+            if asked.as_ref().is_some_and(Words::is_empty) {
+                continue;
+            }
+            let chosen = match selector.choose(job.special(need), *checks_time, asked) {
                 Ok(chosen) => chosen,
                 Err(error) => {
                     found.failed_filters.entry(need.filter).or_insert(error);
@@ -304,9 +311,14 @@ struct Selector<'a> {
 }
 
 impl Selector<'_> {
-    /// The rows that pass; nothing where all of them do.
-    fn choose(&mut self, special: &Special, checks_time: bool) -> Result<Option<Rc<Words>>> {
-        let mut parts: Vec<Rc<Words>> = Vec::new();
+    /// The rows that pass, those of `asked` where it is given; nothing where all of them do.
+    fn choose(
+        &mut self,
+        special: &Special,
+        checks_time: bool,
+        asked: Option<Words>,
+    ) -> Result<Option<Rc<Words>>> {
+        let mut parts: Vec<Rc<Words>> = asked.map(Rc::new).into_iter().collect();
         if checks_time {
             let (ts, range) = (self.ts, special.time);
             let words = self.times.entry(range).or_insert_with(|| {

@@ -22,6 +22,7 @@ use super::profiles::Attributes;
 use super::rank::{Candidates, candidates};
 use super::sequence::each_first;
 use super::shard::Shard;
+use super::whom::Whom;
 use super::words::Words;
 
 /// A set of a shard's profiles for each leaf, or why there is none.
@@ -75,6 +76,34 @@ impl Evidence<'_> {
     }
 }
 
+impl<'a> Evidence<'a> {
+    /// The places that conditions on groups of `among` are asked of.
+    fn domain(self, among: Option<FilterId>) -> Result<&'a Words> {
+        let domain = match among {
+            Some(filter) => self.found.seen.get(&filter),
+            None => Some(&self.attributes.everyone),
+        };
+        domain.ok_or_else(|| Error::internal("a group was not looked for"))
+    }
+
+    /// The places of `whom` that `condition` on groups is true of.
+    fn groups_of(
+        self,
+        condition: &Expr,
+        among: Option<FilterId>,
+        whom: Option<&Words>,
+    ) -> Result<Words> {
+        let mut domain = self.domain(among)?.clone();
+        domain.and(whom.map_or(&[], |whom| &whom.0));
+        if let Some(words) = compared(condition, &domain, self.found, &self.work.program) {
+            return Ok(words);
+        }
+        let places = domain.ids();
+        let scope = Scope { evidence: self, places: &places };
+        scope.true_of(&scope.values(condition, &mut |id| scope.gather(id))?)
+    }
+}
+
 impl LeafSets {
     /// Takes the conditions on attributes over.
     pub(super) fn attributes(&mut self, attributes: &mut Attributes) {
@@ -83,8 +112,13 @@ impl LeafSets {
         self.sets.extend(attributes.failed.drain().map(|(leaf, error)| (leaf, Err(error))));
     }
 
-    /// Works out the leaves of `wanted` that `found` has all the parts of.
-    pub(super) fn events(&mut self, wanted: &BTreeSet<LeafId>, evidence: Evidence<'_>) {
+    /// Works out the leaves of `wanted` that `found` has all the parts of, each of `whom` alone where that
+    /// is given.
+    pub(super) fn events(
+        &mut self,
+        wanted: &BTreeSet<LeafId>,
+        (evidence, whom): (Evidence<'_>, Option<&Whom>),
+    ) {
         let Evidence { work, shard, found, .. } = evidence;
         self.domains.clear();
         self.gathered.clear();
@@ -124,7 +158,10 @@ impl LeafSets {
                     if !ids.iter().all(|id| found.states.contains_key(id)) {
                         continue;
                     }
-                    self.groups(condition, *among, &ids, evidence)
+                    evidence.check(&ids).and_then(|()| match whom {
+                        Some(whom) => evidence.groups_of(condition, *among, whom.leaf(*id)),
+                        None => self.groups(condition, *among, evidence),
+                    })
                 }
             };
             self.put(*id, set);
@@ -135,15 +172,9 @@ impl LeafSets {
         &mut self,
         condition: &Expr,
         among: Option<FilterId>,
-        ids: &[AggregateId],
         evidence: Evidence<'_>,
     ) -> Result<Words> {
-        evidence.check(ids)?;
-        let domain = match among {
-            Some(filter) => evidence.found.seen.get(&filter),
-            None => Some(&evidence.attributes.everyone),
-        };
-        let domain = domain.ok_or_else(|| Error::internal("a group was not looked for"))?;
+        let domain = evidence.domain(among)?;
         if let Some(words) = compared(condition, domain, evidence.found, &evidence.work.program) {
             return Ok(words);
         }
@@ -157,10 +188,7 @@ impl LeafSets {
             self.gathered.insert((among, id), ArrayRef::clone(&array));
             Ok(array)
         })?;
-        let values = values.as_boolean_opt().ok_or_else(|| Error::internal("no condition"))?;
-        let mut words = Words::zeros(evidence.shard.span);
-        Words::of_true(values).each(|row| words.set(places[row] as usize));
-        Ok(words)
+        scope.true_of(&values)
     }
 
     /// The keys of the profiles of this shard that may be among those that `ranked` takes, of `whom`
@@ -287,6 +315,14 @@ impl Scope<'_> {
             return Err(Error::internal("an aggregate was not worked out"));
         };
         state.gather(self.places, group, shard)
+    }
+
+    /// The places that a condition is true of, which has `values` there.
+    fn true_of(&self, values: &ArrayRef) -> Result<Words> {
+        let values = values.as_boolean_opt().ok_or_else(|| Error::internal("no condition"))?;
+        let mut words = Words::zeros(self.evidence.shard.span);
+        Words::of_true(values).each(|row| words.set(self.places[row] as usize));
+        Ok(words)
     }
 
     /// The value of `expression` for each place; `aggregate` gives the aggregates in it.

@@ -240,20 +240,22 @@ impl ShardTask {
         sets.attributes(&mut attributes);
         let parts = self.work.parts(shard.span, self.budget);
         let whom = self.work.asked.as_ref().map(|asked| asked.in_shard(&shard));
+        let known: HashMap<&str, Words> =
+            self.known.iter().map(|(name, set)| (name.as_str(), shard.words(set))).collect();
         let mut ranked = BTreeMap::new();
         for part in &parts {
             let mut found = events::run(&self.work, (&shard, whom.as_ref()), part).await?;
             collect::run(&self.work, &shard, &self.wanted, &mut found, &mut sets).await?;
             let (work, attributes, found) = (&*self.work, &attributes, &found);
             let evidence = Evidence { work, shard: &shard, attributes, found };
-            sets.events(&self.wanted, evidence);
-            self.rank(&sets, (evidence, whom.as_ref()), &mut ranked);
+            sets.events(&self.wanted, (evidence, whom.as_ref()));
+            self.rank(&sets, (evidence, whom.as_ref()), &known, &mut ranked);
         }
         if let Some(memo) = &self.memo {
             memo.keep(&shard, &sets);
         }
         let memberships = self
-            .words(&shard, &sets)
+            .words(&shard, &sets, &known)
             .into_iter()
             .map(|(_, words)| words.map(|w| shard.membership(&w)))
             .collect();
@@ -265,6 +267,7 @@ impl ShardTask {
         &self,
         sets: &LeafSets,
         (evidence, whom): (Evidence<'_>, Option<&Whom>),
+        known: &HashMap<&str, Words>,
         into: &mut BTreeMap<LeafId, Result<Candidates>>,
     ) {
         let open: Vec<LeafId> =
@@ -273,8 +276,9 @@ impl ShardTask {
             return;
         }
         let shard = evidence.shard;
-        let words: HashMap<&str, Result<Words>> = self.words(shard, sets).into_iter().collect();
-        let segment = |name: &str| self.segment(name, shard, &words);
+        let words: HashMap<&str, Result<Words>> =
+            self.words(shard, sets, known).into_iter().collect();
+        let segment = |name: &str| segment(name, known, &words);
         for leaf in open {
             let Leaf::Ranked(ranked) = &self.work.program.leaves[leaf.0] else { continue };
             let whom = whom.and_then(|whom| whom.leaf(leaf));
@@ -283,24 +287,16 @@ impl ShardTask {
         }
     }
 
-    fn segment(
-        &self,
-        name: &str,
-        shard: &Shard,
-        done: &HashMap<&str, Result<Words>>,
-    ) -> Result<Words> {
-        match (done.get(name), self.known.get(name)) {
-            (Some(words), _) => words.clone(),
-            (None, Some(membership)) => Ok(shard.words(membership)),
-            (None, None) => Err(Error::internal(format!("segment {name} is not known"))),
-        }
-    }
-
     /// The outputs, by name, in their order.
-    fn words(&self, shard: &Shard, sets: &LeafSets) -> Vec<(&str, Result<Words>)> {
+    fn words(
+        &self,
+        shard: &Shard,
+        sets: &LeafSets,
+        known: &HashMap<&str, Words>,
+    ) -> Vec<(&str, Result<Words>)> {
         let mut done: HashMap<&str, Result<Words>> = HashMap::new();
         for output in self.outputs.iter() {
-            let segment = |name: &str| self.segment(name, shard, &done);
+            let segment = |name: &str| segment(name, known, &done);
             let bits = sets.set(&output.expression, shard.span, &segment);
             let words = bits.map(|bits| Words(bits.into_owned()));
             done.insert(&output.name, words);
@@ -308,5 +304,18 @@ impl ShardTask {
         let missing = || Err(Error::internal("an output has no name of its own"));
         let names = self.outputs.iter().map(|output| output.name.as_str());
         names.map(|name| (name, done.remove(name).unwrap_or_else(missing))).collect()
+    }
+}
+
+/// The set of segment `name` in a shard.
+fn segment(
+    name: &str,
+    known: &HashMap<&str, Words>,
+    done: &HashMap<&str, Result<Words>>,
+) -> Result<Words> {
+    match (done.get(name), known.get(name)) {
+        (Some(words), _) => words.clone(),
+        (None, Some(words)) => Ok(words.clone()),
+        (None, None) => Err(Error::internal(format!("segment {name} is not known"))),
     }
 }

@@ -60,6 +60,11 @@ impl Whom {
         self.leaves.get(&leaf)
     }
 
+    /// Those whom `filter` is asked for.
+    pub(super) fn filter(&self, filter: FilterId) -> Option<&Words> {
+        self.filters.get(&filter)
+    }
+
     /// Those whom any of `needs` is asked for.
     pub(super) fn any<'a>(&self, needs: impl Iterator<Item = &'a Need>, span: usize) -> Words {
         let mut all = Words::zeros(span);
