@@ -77,9 +77,8 @@ impl Running<'_> {
         }
         let names: BTreeSet<String> = open.iter().map(|(name, _)| (*name).clone()).collect();
         let alone = batch.of(&names);
-        let asked = asked(&open, &before, &alone, &ranks);
-        let all = asked.values().fold(Membership::new(), |all, some| all.or(some));
-        let asked = alone.by_leaf(&asked);
+        let asked = alone.asks(asked(&open, &before, &alone, &ranks));
+        let all = self.any(asked.iter().map(|ask| &ask.whom));
         let known = alone.known(&self.session);
         let within = Within { among: Some(&all), asked: Some(&asked), files: None };
         let mut run = alone.run_within(&self.session, self.request.limits, known, within).await?;
@@ -149,6 +148,14 @@ impl Running<'_> {
             _ => self.is_few(&own.open),
         });
         Ok((!touched.is_empty()).then_some(Refresh { touched, before, ranks }))
+    }
+
+    /// The members of any of `sets`.
+    fn any<'s>(&self, sets: impl Iterator<Item = &'s Membership>) -> Membership {
+        let ids = self.request.snapshot.record.next_profile_id as usize;
+        let mut words = vec![0; ids.div_ceil(64)];
+        sets.for_each(|set| set.fill_words(0, &mut words));
+        Membership::from_words(0, &words)
     }
 
     /// Whether evaluating `profiles` alone is worth it.

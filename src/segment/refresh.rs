@@ -10,7 +10,7 @@ use crate::store::{DataFile, FilesSince};
 
 use super::batch::{Batch, BatchRun};
 use super::evaluate::Planned;
-use super::pass::{View, Within};
+use super::pass::{Ask, View, Within};
 use super::program::{Leaf, LeafId, SetExpr};
 use super::touch::{Touch, touch};
 use super::verdict::Verdicts;
@@ -147,17 +147,13 @@ impl Batch {
         asked.collect()
     }
 
-    /// Whom each leaf is evaluated for, where each segment is evaluated for those of `asked`.
-    pub fn by_leaf(&self, asked: &BTreeMap<String, Membership>) -> BTreeMap<LeafId, Membership> {
-        let mut by_leaf: BTreeMap<LeafId, Membership> = BTreeMap::new();
-        for (name, whom) in asked {
-            let Some(Ok(set)) = self.set(name) else { continue };
-            for leaf in self.program.with_parts(set.leaves()) {
-                let all = by_leaf.entry(leaf).or_default();
-                *all = all.or(whom);
-            }
-        }
-        by_leaf
+    /// Whom leaves are evaluated for, where each segment is evaluated for those of `asked`.
+    pub fn asks(&self, asked: BTreeMap<String, Membership>) -> Vec<Ask> {
+        let leaves = |name: &str| match self.set(name) {
+            Some(Ok(set)) => self.program.with_parts(set.leaves()),
+            _ => BTreeSet::new(),
+        };
+        asked.into_iter().map(|(name, whom)| Ask { leaves: leaves(&name), whom }).collect()
     }
 
     /// Whom `leaf` takes now, which ranks, where `run` over those who are `touched` and the members

@@ -59,6 +59,7 @@ use words::Words;
 pub use plan::Cost;
 pub use rank::Chosen;
 pub use shard::View;
+pub use whom::Ask;
 
 /// The share of the memory limit that states of aggregates may take.
 const STATES_SHARE: usize = 2;
@@ -96,8 +97,8 @@ pub struct RunRequest<'a> {
 pub struct Within<'a> {
     /// These profiles only. What is worked out says nothing of others.
     pub among: Option<&'a Membership>,
-    /// Of these, each leaf only for these. What is worked out of it says nothing of others.
-    pub asked: Option<&'a BTreeMap<LeafId, Membership>>,
+    /// Of these, whom each leaf is asked for. What is worked out of it says nothing of others.
+    pub asked: Option<&'a [Ask]>,
     /// These files in place of those of the store.
     pub files: Option<View<'a>>,
 }
@@ -138,7 +139,7 @@ pub async fn run(request: &RunRequest<'_>) -> Result<Ran> {
         .then(|| Memo::of(request.session, request.program, &wanted, &shards).map(Arc::new));
     let memo = memo.flatten();
     let wanted = Arc::new(memo.as_ref().map_or(wanted.clone(), |memo| memo.unknown(&wanted)));
-    let asked = within.asked.map(|by_leaf| Asked::new(request.program, &wanted, by_leaf));
+    let asked = within.asked.map(|asked| Asked::new(request.program, &wanted, asked));
     let work = Arc::new(Work::new(request.session, base, request.program, (&wanted, asked))?);
     // What is known already is put together at once, without waking another thread.
     let threads = if wanted.is_empty() { 1 } else { request.limits.threads.get() };

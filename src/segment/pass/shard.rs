@@ -92,10 +92,7 @@ impl Shard {
 
     /// This shard with the members of `among` alone; nothing where it has none.
     fn of(self, among: &Membership) -> Option<Self> {
-        let last = self.start.saturating_add(u32::try_from(self.ids - 1).unwrap_or(u32::MAX));
-        let (first, last) =
-            (ProfileId::new(self.start)?, ProfileId::new(last.min(ProfileId::MAX.get()))?);
-        let ids: Vec<u32> = among.range(first, last).map(ProfileId::get).collect();
+        let ids: Vec<u32> = self.members(among).map(ProfileId::get).collect();
         if ids.is_empty() {
             return None;
         }
@@ -164,16 +161,38 @@ impl Shard {
 
     /// The places of the members of `membership`.
     pub(super) fn words(&self, membership: &Membership) -> Words {
+        let Some(chosen) = &self.chosen else {
+            let mut words = Words::zeros(self.ids);
+            membership.fill_words(self.start, &mut words.0);
+            return words;
+        };
+        let mut words = Words::zeros(self.span);
+        // Few members are looked up among the places, and few places among many members.
+        if membership.len() < chosen.ids.len() as u64 {
+            for id in self.members(membership) {
+                let place = chosen.place(id.get() - self.start) as usize;
+                if place < self.span {
+                    words.set(place);
+                }
+            }
+            return words;
+        }
         let mut all = Words::zeros(self.ids);
         membership.fill_words(self.start, &mut all.0);
-        let Some(chosen) = &self.chosen else { return all };
-        let mut words = Words::zeros(self.span);
         for (place, id) in chosen.ids.iter().enumerate() {
             if all.has((id - self.start) as usize) {
                 words.set(place);
             }
         }
         words
+    }
+
+    /// The members of `membership` whose ids are of this shard.
+    fn members(&self, membership: &Membership) -> impl Iterator<Item = ProfileId> {
+        let last = self.start.saturating_add(u32::try_from(self.ids - 1).unwrap_or(u32::MAX));
+        let first = ProfileId::new(self.start);
+        let last = ProfileId::new(last.min(ProfileId::MAX.get()));
+        first.zip(last).into_iter().flat_map(|(first, last)| membership.range(first, last))
     }
 
     /// Whether all rows of `file` have a place.

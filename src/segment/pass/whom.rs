@@ -12,36 +12,45 @@ use super::plan::{Need, needs};
 use super::shard::Shard;
 use super::words::Words;
 
-/// Whom each leaf is asked for, and the filters behind it.
+/// Profiles, and the leaves that they are asked of.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// The profiles.
+    pub whom: Membership,
+    /// The leaves, and those that they are made of.
+    pub leaves: BTreeSet<LeafId>,
+}
+
+/// Whom leaves are asked for, and the filters behind each leaf.
 #[derive(Debug)]
-pub(super) struct Asked(Vec<(LeafId, Membership, Vec<FilterId>)>);
+pub(super) struct Asked {
+    all: Vec<Ask>,
+    filters: BTreeMap<LeafId, Vec<FilterId>>,
+}
 
 impl Asked {
-    /// `by_leaf`, as far as the leaves are `wanted`; the others are asked for nobody.
-    pub(super) fn new(
-        program: &Program,
-        wanted: &BTreeSet<LeafId>,
-        by_leaf: &BTreeMap<LeafId, Membership>,
-    ) -> Self {
-        let leaves = wanted.iter().filter_map(|leaf| {
-            let filters = needs(program, &BTreeSet::from([*leaf]));
-            let filters = filters.into_iter().map(|need| need.filter).collect();
-            Some((*leaf, by_leaf.get(leaf)?.clone(), filters))
+    /// `all`, as far as the leaves are `wanted`; the others are asked for nobody.
+    pub(super) fn new(program: &Program, wanted: &BTreeSet<LeafId>, all: &[Ask]) -> Self {
+        let filters = wanted.iter().map(|leaf| {
+            let needs = needs(program, &BTreeSet::from([*leaf]));
+            (*leaf, needs.into_iter().map(|need| need.filter).collect())
         });
-        Self(leaves.collect())
+        Self { all: all.to_vec(), filters: filters.collect() }
     }
 
     /// The places that they are asked for in `shard`.
     pub(super) fn in_shard(&self, shard: &Shard) -> Whom {
-        let mut leaves = HashMap::new();
-        let mut filters: HashMap<FilterId, Words> = HashMap::new();
-        for (leaf, whom, of) in &self.0 {
+        let (mut leaves, mut filters) = (HashMap::new(), HashMap::new());
+        let none = || Words::zeros(shard.span);
+        for Ask { whom, leaves: asked } in &self.all {
             let words = shard.words(whom);
-            for filter in of {
-                let all = filters.entry(*filter);
-                all.or_insert_with(|| Words::zeros(shard.span)).or(&words.0);
+            for leaf in asked {
+                let Some(of_leaf) = self.filters.get(leaf) else { continue };
+                leaves.entry(*leaf).or_insert_with(none).or(&words.0);
+                for filter in of_leaf {
+                    filters.entry(*filter).or_insert_with(none).or(&words.0);
+                }
             }
-            leaves.insert(*leaf, words);
         }
         Whom { leaves, filters }
     }
