@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch, new_null_array};
 use arrow::compute::{cast, concat};
-use arrow::datatypes::{DataType, Field, FieldRef, Int32Type, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use bytes::{Buf as _, Bytes, buf::Reader};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _};
@@ -387,12 +387,6 @@ fn compact_type(data_type: &DataType, is_encoded: bool) -> DataType {
         }
         other => other.clone(),
     }
-}
-
-/// The values of a dictionary column and each row's place among them.
-pub fn dictionary(array: &ArrayRef) -> Option<(&ArrayRef, &arrow::array::Int32Array)> {
-    let dictionary = array.as_dictionary_opt::<Int32Type>()?;
-    Some((dictionary.values(), dictionary.keys()))
 }
 
 /// Some byte ranges of a file, by where they start.

@@ -16,6 +16,7 @@ use crate::model::TableName;
 
 use super::cache::{Cache, CacheUse};
 use super::chunks::{ColumnRanges, Files, OpenFile};
+use super::dictionary::narrowed;
 use super::{DataFile, Store, StoreSnapshot};
 
 /// One part in so many of the room is not filled ahead.
@@ -156,7 +157,7 @@ impl Files {
             missing.iter().map(|&(place, at)| one(place, at)).collect();
         let bytes = self.fetch(file, group, &wanted).await?;
         for (&(place, at), column) in missing.iter().zip(&wanted) {
-            let array = file.decode(group, column, &bytes)?;
+            let array = narrowed(file.decode(group, column, &bytes)?);
             let key = file
                 .column_index(column.name)
                 .and_then(|index| ColumnKey::new(file, group, index, &column.ranges[0]));

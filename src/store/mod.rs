@@ -10,6 +10,7 @@
 //! - [`schema`]: which Arrow types are kept, how schemas widen, how batches conform
 //! - [`chunks`]: rows of single columns of a file, for the passes of the compiler
 //! - [`kept`]: decoded columns that a warm session keeps; [`cache`]: within a limit
+//! - [`dictionary`]: columns of few values, as passes read them
 //! - [`runs`]: where in a file of events each event lies
 //! - [`encode`]: sorted batches to Parquet bytes with pages that a scan can skip
 //! - [`stats`]: per-file minima and maxima, in Delta's JSON
@@ -33,6 +34,7 @@
 pub mod cache;
 pub mod change;
 pub mod chunks;
+pub mod dictionary;
 pub mod encode;
 pub mod features;
 pub mod kept;
@@ -58,7 +60,8 @@ use crate::model::{AsOf, ShardSize, TableName};
 
 pub use cache::{Cache, CacheUse};
 pub use change::{Change, Committed, TableChange};
-pub use chunks::{ColumnRanges, Files, OpenFile, dictionary};
+pub use chunks::{ColumnRanges, Files, OpenFile};
+pub use dictionary::{Dictionary, Places, dictionary};
 pub use encode::{Encoded, FileLayout};
 pub use location::Location;
 pub use record::Record;

@@ -24,7 +24,7 @@ use crate::query::df::{
     Expr, ScalarFunction, ScalarValue, Transformed, TransformedResult as _, TreeNode as _,
 };
 use crate::query::{Formula, Session};
-use crate::store::dictionary;
+use crate::store::{Dictionary, Places, dictionary};
 
 use super::words::Words;
 
@@ -209,10 +209,10 @@ impl Value {
                 return Ok(contains.of(&items));
             }
             let column = columns.column(name)?;
-            if let Some((values, keys)) = dictionary(&column)
-                && values.len() <= column.len()
+            if let Some(dictionary) = dictionary(&column)
+                && dictionary.values.len() <= column.len()
             {
-                return self.of_dictionary(values, keys);
+                return self.of_dictionary(dictionary);
             }
             if let Some(days) = column.as_primitive_opt::<Date32Type>()
                 && let Some(bounds) = columns.bounds(name, days)
@@ -240,12 +240,18 @@ impl Value {
         }
         let all: ArrayRef = Arc::new(Date32Array::from_iter_values(least..=greatest));
         let truths = self.truths(&all)?;
-        Ok(Some(truths.of(days.values(), days.nulls(), |day| day.wrapping_sub(least))))
+        let place = |day: i32| day.wrapping_sub(least);
+        let day = |place: i32| place.checked_add(least);
+        Ok(Some(truths.of(days.values(), days.nulls(), (place, day))))
     }
 
     /// Evaluates each distinct value once, and null.
-    fn of_dictionary(&self, values: &ArrayRef, keys: &arrow::array::Int32Array) -> Result<Words> {
-        Ok(self.truths(values)?.of(keys.values(), keys.nulls(), |key| key))
+    fn of_dictionary(&self, dictionary: Dictionary<'_>) -> Result<Words> {
+        let (truths, nulls) = (self.truths(dictionary.values)?, dictionary.nulls);
+        Ok(match dictionary.places {
+            Places::Narrow(places) => truths.of(places, nulls, (i32::from, narrow)),
+            Places::Wide(places) => truths.of(places, nulls, (|place| place, Some)),
+        })
     }
 
     /// Which of `values` it is true of, and whether of null.
@@ -269,15 +275,20 @@ struct Truths {
 }
 
 impl Truths {
-    /// The rows whose value, the one at the `place` of its slot, it is true of. What stands in the slot of
-    /// a null does not matter.
-    fn of(&self, slots: &[i32], nulls: Option<&NullBuffer>, place: impl Fn(i32) -> i32) -> Words {
+    /// The rows whose value, the one at the `place` of its slot, it is true of; `slot` is the way back. What
+    /// stands in the slot of a null does not matter.
+    fn of<S: Copy + PartialEq>(
+        &self,
+        slots: &[S],
+        nulls: Option<&NullBuffer>,
+        (place, slot): (impl Fn(S) -> i32, impl Fn(i32) -> Option<S>),
+    ) -> Words {
         let mut few = [false; 256];
-        let true_ones = self.is_true.iter().filter(|is| **is).count();
-        let mut words = if true_ones == 1 {
-            let one = self.is_true.iter().position(|is| *is);
-            let one = one.and_then(|one| i32::try_from(one).ok()).unwrap_or(-1);
-            Words::of_values(slots, |slot| place(slot) == one)
+        let mut true_ones = (0..).zip(&self.is_true).filter(|(_, is)| **is).map(|(at, _)| at);
+        let first = true_ones.next().and_then(slot);
+        let only = first.filter(|_| true_ones.next().is_none());
+        let mut words = if let Some(only) = only {
+            Words::of_values(slots, |slot| slot == only)
         } else if self.is_true.len() <= 64 {
             // A bit a value: vectors can shift by their lanes, and cannot look up.
             let of_value = |(at, is): (usize, &bool)| u64::from(*is) << at;
@@ -318,7 +329,10 @@ impl ItemSets {
     /// The sets of `column`, where it is a list of text with at most [`ITEMS_MAX`] distinct items.
     pub(super) fn of(column: &ArrayRef) -> Option<Self> {
         let lists: &ListArray = column.as_list_opt::<i32>()?;
-        let (values, keys) = dictionary(lists.values())?;
+        let Dictionary { values, places: Places::Wide(keys), nulls } = dictionary(lists.values())?
+        else {
+            return None;
+        };
         let values = cast(values, &DataType::Utf8).ok()?;
         let values = values.as_string_opt::<i32>()?;
         let mut places: HashMap<String, u32> = HashMap::new();
@@ -333,8 +347,8 @@ impl ItemSets {
             return None;
         }
         let bit_of = |item: usize| {
-            let key =
-                if keys.is_null(item) { None } else { usize::try_from(keys.value(item)).ok() };
+            let is_null = nulls.is_some_and(|nulls| nulls.is_null(item));
+            let key = if is_null { None } else { usize::try_from(keys[item]).ok() };
             key.and_then(|k| bits.get(k)).copied().unwrap_or(0)
         };
         let sets = lists.offsets().windows(2).map(|ends| {
@@ -369,6 +383,10 @@ fn is_day(expression: &Expr, table: &Schema) -> bool {
 fn days(moments: &TimestampMicrosecondArray) -> Date32Array {
     const DAY_US: i64 = 86_400_000_000;
     moments.unary(|us| i32::try_from(us.div_euclid(DAY_US)).unwrap_or(i32::MAX))
+}
+
+fn narrow(place: i32) -> Option<u8> {
+    u8::try_from(place).ok()
 }
 
 fn truth(values: &ArrayRef) -> Result<&BooleanArray> {

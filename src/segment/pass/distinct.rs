@@ -7,7 +7,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Decimal128Type};
 
 use crate::error::{Error, Result};
-use crate::store::dictionary;
+use crate::store::{Dictionary, Places, dictionary};
 
 use super::state::{Rows, integers};
 
@@ -47,18 +47,25 @@ impl Distinct {
 
     /// Takes in the values of `rows`, none of which is null.
     pub(super) fn update(&mut self, rows: Rows<'_>, values: &ArrayRef) -> Result<()> {
-        if let Some((words, keys)) = dictionary(values) {
+        if let Some(Dictionary { values: words, places, .. }) = dictionary(values) {
             let words = cast(words, &DataType::Utf8).map_err(|_| unknown(values))?;
             let words = words.as_string_opt::<i32>().ok_or_else(|| unknown(values))?;
             let codes: Vec<u32> = (0..words.len())
                 .map(|i| if words.is_null(i) { 0 } else { self.text(words.value(i)) })
                 .collect();
-            let keys = keys.values();
-            rows.each(|row, place| {
-                if let Some(&code) = usize::try_from(keys[row]).ok().and_then(|k| codes.get(k)) {
+            let mut put = |place, at: Option<usize>| {
+                if let Some(&code) = at.and_then(|at| codes.get(at)) {
                     self.put(place, code);
                 }
-            });
+            };
+            match places {
+                Places::Narrow(places) => {
+                    rows.each(|row, place| put(place, Some(usize::from(places[row]))));
+                }
+                Places::Wide(places) => {
+                    rows.each(|row, place| put(place, usize::try_from(places[row]).ok()));
+                }
+            }
             return Ok(());
         }
         match values.data_type() {
