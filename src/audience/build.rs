@@ -12,10 +12,13 @@ use crate::model::{AsOf, BuildId, Name, TableName, millis_since};
 use crate::project::SqlFile;
 use crate::query::{Held, Limits, Session, crew};
 use crate::segment::pass::Cost;
-use crate::segment::{Batch, BatchRun, Graph, Parsed, Planned, Selector};
+use crate::segment::{Batch, BatchRun, Effort, Graph, Parsed, Planned, Selector, doubts};
 use crate::store::{Store, StoreSnapshot};
 
 use super::catalog::{Catalog, Status};
+
+/// Empty segments that a build says why of.
+const DOUBTS_MAX: usize = 20;
 
 /// What to build, and over what.
 pub struct BuildRequest<'a> {
@@ -84,6 +87,9 @@ pub struct BuiltSegment {
     /// How many profiles were evaluated, where only some were: those that something had changed for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evaluated: Option<u64>,
+    /// What an analyst may want to know of it: words that it looks for and no row has, where it is empty.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// Why it failed or was skipped.
     #[serde(skip)]
     pub error: Option<Error>,
@@ -117,6 +123,8 @@ pub(super) struct Running<'a> {
     pub(super) touched: BTreeMap<String, u64>,
     /// Last memberships, as far as they were read.
     pub(super) before: BTreeMap<String, Membership>,
+    /// What is to be said of segments.
+    pub(super) notes: BTreeMap<String, Vec<String>>,
     /// The segments to be built.
     pub(super) selected: BTreeSet<String>,
 }
@@ -151,6 +159,7 @@ pub async fn build(request: &BuildRequest<'_>) -> Result<Build> {
         outcomes: BTreeMap::new(),
         touched: BTreeMap::new(),
         before: BTreeMap::new(),
+        notes: BTreeMap::new(),
         selected: selected.clone(),
     };
     running.define_unselected(&selected).await?;
@@ -231,6 +240,19 @@ impl Running<'_> {
         let started = Instant::now();
         self.rest(&todo, &batch, &run).await?;
         tracing::info!(ms = millis_since(started), "the rest ran");
+        self.doubt(&todo).await
+    }
+
+    /// Notes why segments may have come out empty.
+    async fn doubt(&mut self, todo: &[(String, Planned)]) -> Result<()> {
+        let is_empty = |name: &String| {
+            let outcome = self.outcomes.get(name).map(|(outcome, _)| outcome);
+            matches!(outcome, Some(Outcome::Built { membership, .. }) if membership.is_empty())
+        };
+        for (name, planned) in todo.iter().filter(|(name, _)| is_empty(name)).take(DOUBTS_MAX) {
+            let notes = doubts(&self.session, planned.plan(), Effort::Footers).await?;
+            self.notes.insert(name.clone(), notes);
+        }
         Ok(())
     }
 

@@ -125,6 +125,7 @@ impl Running<'_> {
             exited,
             elapsed_ms,
             evaluated: self.touched.get(name).copied(),
+            notes: self.notes.get(name).cloned().unwrap_or_default(),
             error: error.cloned(),
         };
         let state = State {

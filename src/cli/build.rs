@@ -63,6 +63,9 @@ pub(super) fn show(report: &BuildReport, output: &Output) -> Result<Outcome> {
                 let error = error.clone().in_context(format!("segment {}", segment.name));
                 output.error(&error);
             }
+            for note in &segment.notes {
+                output.say(format!("note: segment {} is empty: {note}", segment.name));
+            }
         }
     } else {
         output.one(&to_json(report)?, |_| String::new())?;

@@ -30,7 +30,13 @@ pub struct CountArgs {
 pub(super) async fn run(args: &CountArgs, global: &Global, output: &mut Output) -> Result<Outcome> {
     let engine = global.engine()?;
     output.set_root(engine.root());
-    let members = engine.count(&args.what, as_of(args.as_of.as_deref())?).await?;
+    let as_of = as_of(args.as_of.as_deref())?;
+    let members = engine.count(&args.what, as_of).await?;
     output.one(&json!({"members": members}), |_| format!("{}\n", count(members)))?;
+    if members == 0 {
+        for note in engine.doubts(&args.what, as_of).await? {
+            output.say(format!("note: {note}"));
+        }
+    }
     Ok(Outcome::Done)
 }

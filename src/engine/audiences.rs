@@ -375,6 +375,7 @@ fn built(
         exited: Some(exited),
         elapsed_ms: 0,
         evaluated: None,
+        notes: Vec::new(),
         error: None,
     }
 }

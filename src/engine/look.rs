@@ -13,11 +13,11 @@ use crate::error::Result;
 use crate::model::{AsOf, TableName};
 use crate::project::SqlFile;
 use crate::query::Session;
-use crate::segment::{Graph, Parsed, Planned};
+use crate::segment::{Effort, Graph, Parsed, Planned, doubts};
 use crate::store::Store;
 
 use super::open::Engine;
-use super::warm::{counted, evaluated, is_name};
+use super::warm::{counted, evaluated, is_name, query_of};
 
 /// One line of `ls`.
 #[derive(Debug, Clone, Serialize)]
@@ -215,6 +215,16 @@ impl Engine {
         }
         let session = self.session_for(what, None, as_of).await?;
         counted(&session, self.limits, what).await
+    }
+
+    /// Why [`Engine::count`] may have counted nobody: words that `what` looks for and no row has.
+    ///
+    /// # Errors
+    /// As [`Engine::count`].
+    pub async fn doubts(&self, what: &str, as_of: Option<AsOf>) -> Result<Vec<String>> {
+        let Some((sql, file)) = query_of(&self.project, what) else { return Ok(Vec::new()) };
+        let session = self.session_for(sql, file, self.as_of(as_of)?).await?;
+        doubts(&session, &session.plan(sql, file).await?, Effort::Columns).await
     }
 
     /// Runs any query.

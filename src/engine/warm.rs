@@ -21,7 +21,7 @@ use crate::membership::wire::{self, Format};
 use crate::model::{AsOf, Name, TableName, tables};
 use crate::project::Project;
 use crate::query::{Held, Limits, Masks, Session};
-use crate::segment::{Batch, Parsed, Planned};
+use crate::segment::{Batch, Effort, Parsed, Planned, doubts};
 use crate::store::{CacheUse, Files, Store, StoreSnapshot};
 
 use super::build::{BuildOptions, BuildReport};
@@ -148,6 +148,22 @@ impl WarmSession {
         }
         self.define(&opened, what, None).await?;
         counted(&opened.session, self.limits, what).await
+    }
+
+    /// Why [`WarmSession::count`] may have counted nobody; as [`Engine::doubts`].
+    ///
+    /// # Errors
+    /// As [`WarmSession::count`].
+    pub async fn doubts(&self, what: &str) -> Result<Vec<String>> {
+        self.newest(&|opened| self.doubts_in(opened, what).boxed()).await
+    }
+
+    async fn doubts_in(&self, opened: Arc<Opened>, what: &str) -> Result<Vec<String>> {
+        let project = Project::load(self.engine.root())?;
+        let Some((sql, file)) = query_of(&project, what) else { return Ok(Vec::new()) };
+        self.define(&opened, sql, file).await?;
+        let plan = opened.session.plan(sql, file).await?;
+        doubts(&opened.session, &plan, Effort::Columns).await
     }
 
     /// The members of `what`: a segment's name, or a query that returns `profile_id`.
@@ -447,6 +463,18 @@ pub enum Leaves {
 /// Whether `what` is a name, not a query.
 pub(super) fn is_name(what: &str) -> bool {
     !what.trim().contains(char::is_whitespace)
+}
+
+/// The SQL behind `what`, and its file where it is a segment's; nothing for a segment without SQL.
+pub(super) fn query_of<'a>(
+    project: &'a Project,
+    what: &'a str,
+) -> Option<(&'a str, Option<&'a std::path::Path>)> {
+    if !is_name(what) {
+        return Some((what, None));
+    }
+    let file = project.segment(what.trim()).ok()?;
+    Some((&file.text, Some(&file.path)))
 }
 
 /// How many profiles `sql` has: those that it returns, or the number that it counts.

@@ -10,6 +10,7 @@
 //! - [`written`]: a query as it is written, parsed once
 //! - [`plan`]: a planned query, and running it
 //! - [`within`]: a query over a part of all profiles
+//! - [`words`]: the words that a query looks for
 //! - [`counted`]: queries that count profiles, as the sets that they count
 //! - [`logic`]: plans and expressions as the segment compiler reads them
 //! - [`table`]: a store table as a scan that skips files and pages
@@ -37,6 +38,7 @@ pub mod selection;
 pub mod session;
 pub mod table;
 pub mod within;
+pub mod words;
 pub mod written;
 
 pub use limits::Limits;

@@ -167,6 +167,20 @@ impl Plan {
         Ok(batches)
     }
 
+    /// Runs the query: the first column of its rows as text, without nulls.
+    ///
+    /// # Errors
+    /// As [`Plan::collect`], or where that column is no text and cannot be written as text.
+    pub async fn texts(&self) -> Result<Vec<String>> {
+        let mut texts = Vec::new();
+        for batch in self.collect().await? {
+            let column = cast(batch.column(0), &DataType::Utf8)
+                .map_err(|e| Error::data(format!("a column is no text: {e}")))?;
+            texts.extend(column.as_string::<i32>().iter().flatten().map(str::to_owned));
+        }
+        Ok(texts)
+    }
+
     /// Runs a query that counts: the one integer that it returns.
     ///
     /// # Errors

@@ -39,6 +39,11 @@ impl Planned {
         plan.counted().map(|ids| Self { uses_now: plan.uses_now(), ids })
     }
 
+    /// The query that returns the ids.
+    pub fn plan(&self) -> &crate::query::Plan {
+        self.ids.plan()
+    }
+
     /// Whether the result depends on the moment it is built for.
     pub fn uses_now(&self) -> bool {
         self.uses_now

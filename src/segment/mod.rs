@@ -13,10 +13,12 @@
 //! - [`touch`]: what can have moved a profile into a segment or out of it since an earlier build
 //! - [`verdict`]: what rows that came say of it by themselves
 //! - [`refresh`]: the profiles whom a refresh has to look at again
+//! - [`doubts`]: why a set is empty
 //! - [`batch`]: many segments planned, compiled and evaluated together
 
 pub mod batch;
 pub mod compile;
+pub mod doubts;
 pub mod evaluate;
 pub mod explain;
 pub mod graph;
@@ -28,6 +30,7 @@ pub mod touch;
 mod verdict;
 
 pub use batch::{Batch, BatchRun};
+pub use doubts::{Effort, doubts};
 pub use evaluate::Planned;
 pub use graph::{Graph, Selector};
 pub use parse::Parsed;

@@ -4,7 +4,7 @@
 //! pages of those rows are fetched and decoded. Footers are read once and kept in a [`Files`] cache;
 //! the name of a data file is never given twice, so what is kept is never stale.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -191,6 +191,25 @@ impl Files {
         let events = cast(&events[0], &DataType::Utf8)
             .map_err(|e| Error::data(format!("the column event holds no text: {e}")))?;
         Ok(runs::of_column(events.as_string::<i32>()).into())
+    }
+
+    /// The names that any event in `files` has.
+    ///
+    /// # Errors
+    /// As [`Files::open`] and [`Files::runs`].
+    pub async fn event_names(&self, store: &Store, files: &[DataFile]) -> Result<BTreeSet<String>> {
+        let mut names = BTreeSet::new();
+        for file in files {
+            let open = self.open(store, TableName::Events, file).await?;
+            for group in 0..open.groups() {
+                for run in self.runs(&open, group).await?.iter() {
+                    if !names.contains(&run.event) {
+                        names.insert(run.event.clone());
+                    }
+                }
+            }
+        }
+        Ok(names)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Path, Arc<OpenFile>>> {

@@ -514,3 +514,30 @@ fn commands_before_any_data_say_what_to_do() {
     }
     assert_eq!(project.json(&["ls"])[0]["status"], "unbuilt");
 }
+
+#[test]
+fn who_is_counted_as_nobody_hears_why() {
+    let project = Project::with_shop();
+    let count = |sql: &str| {
+        let run = project.ok(&["count", &format!("SELECT profile_id FROM {sql}")]);
+        assert_eq!(run.stdout, "0\n", "{sql}");
+        run.stderr
+    };
+    let lines = |note: &str| format!("note: {note}\n");
+    assert_eq!(
+        count("events WHERE event = 'Purchase'"),
+        lines("no event is called 'Purchase'; did you mean 'purchase'?")
+    );
+    assert_eq!(
+        count("events e JOIN profiles p USING (profile_id) WHERE country IN ('de', 'fr')"),
+        lines("no row of profiles has country = 'de'; did you mean 'DE'?")
+            + &lines("no row of profiles has country = 'fr'; did you mean 'FR'?")
+    );
+    // What is there and yet nobody's is no word that nobody has.
+    assert_eq!(count("profiles WHERE country = 'DE' AND country = 'FR'"), "");
+    project.segment("buyers", "SELECT profile_id FROM events WHERE event = 'Purchase'");
+    let run = project.ok(&["build"]);
+    let why = "no event is called 'Purchase'; did you mean 'purchase'?";
+    assert!(run.stderr.contains(&format!("note: segment buyers is empty: {why}")), "{run:#?}");
+    assert_eq!(project.json(&["build", "--full"])["segments"][0]["notes"], json!([why]));
+}

@@ -143,8 +143,15 @@ impl Runner {
             }
             "segments" => output.list(&self.engine.list().await?, ls::text)?,
             "count" => {
-                let members = self.session.count(needed(name, argument)?).await?;
+                let what = needed(name, argument)?;
+                let members = self.session.count(what).await?;
                 output.one(&json!({"members": members}), |_| format!("{}\n", count(members)))?;
+                // Whoever reads answers from a pipe did not ask for more.
+                if members == 0 && output.is_table() {
+                    for note in self.session.doubts(what).await? {
+                        output.say(format!("note: {note}"));
+                    }
+                }
             }
             "members" => self.members(needed(name, argument)?).await?,
             "export" => self.export(argument).await?,

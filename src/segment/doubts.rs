@@ -1,0 +1,94 @@
+//! Why a set is empty: words that its query looks for and that no row has.
+//!
+//! `event = 'Purchase'` is a good question where the events are called `purchase`, and its answer is 0.
+//! Nobody is told of that in SQL; here the few values that a column has are looked at, once a set turns
+//! out empty.
+
+use std::collections::BTreeSet;
+
+use crate::error::{Result, nearest};
+use crate::model::{TableName, tables};
+use crate::query::{Plan, Session};
+
+/// Columns with more values than this are no lists to choose from.
+const VALUES_MAX: usize = 1_000;
+/// Values that a message names.
+const SHOWN: usize = 6;
+/// Rows of a table that are looked through for the values of a column.
+const ROWS_MAX: u64 = 50_000_000;
+
+/// How much may be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    /// What footers of files say.
+    Footers,
+    /// The columns, too.
+    Columns,
+}
+
+/// What `plan` looks for and no row has, in words.
+///
+/// # Errors
+/// Where the store cannot be read.
+pub async fn doubts(session: &Session, plan: &Plan, effort: Effort) -> Result<Vec<String>> {
+    let mut doubts = Vec::new();
+    for (column, word) in plan.words() {
+        let Some((table, known)) = values(session, &column, effort).await? else { continue };
+        if !known.contains(&word) {
+            doubts.push(doubt((table, &column), &word, &known));
+        }
+    }
+    Ok(doubts)
+}
+
+fn doubt((table, column): (TableName, &str), word: &str, known: &BTreeSet<String>) -> String {
+    let all = || known.iter().map(String::as_str);
+    let hint = match nearest(word, all()) {
+        Some(near) => format!("did you mean '{near}'?"),
+        None if known.is_empty() => "there are none at all".to_owned(),
+        None => {
+            let shown: Vec<&str> = all().take(SHOWN).collect();
+            let more = if known.len() > SHOWN { ", ..." } else { "" };
+            format!("there are {}{more}", shown.join(", "))
+        }
+    };
+    match column {
+        tables::EVENT => format!("no event is called '{word}'; {hint}"),
+        _ => format!("no row of {table} has {column} = '{word}'; {hint}"),
+    }
+}
+
+/// The values of `column` and the table that has it, where they are few and one table has it.
+async fn values(
+    session: &Session,
+    column: &str,
+    effort: Effort,
+) -> Result<Option<(TableName, BTreeSet<String>)>> {
+    let base = session.base()?;
+    if column == tables::EVENT {
+        let events = base.snapshot.table(TableName::Events)?;
+        let names = base.files.event_names(&base.store, &events.files).await?;
+        return Ok(Some((TableName::Events, names)));
+    }
+    let mut of = None;
+    for name in [TableName::Profiles, TableName::Events] {
+        let table = base.snapshot.table(name)?;
+        let field = table.schema.field_with_name(column);
+        if !field.is_ok_and(|field| field.data_type().is_string()) {
+            continue;
+        }
+        if of.is_some() || table.rows() > ROWS_MAX {
+            return Ok(None);
+        }
+        of = Some(name);
+    }
+    let Some(table) = of.filter(|_| effort == Effort::Columns) else { return Ok(None) };
+    let quoted = column.replace('"', "\"\"");
+    let sql = format!(
+        "SELECT DISTINCT \"{quoted}\" FROM {table} WHERE \"{quoted}\" IS NOT NULL LIMIT {}",
+        VALUES_MAX + 1
+    );
+    let known: BTreeSet<String> =
+        session.plan(&sql, None).await?.texts().await?.into_iter().collect();
+    Ok((known.len() <= VALUES_MAX).then_some((table, known)))
+}
