@@ -12,7 +12,8 @@ use std::collections::BTreeSet;
 
 use crate::model::tables;
 use crate::query::df::{
-    BinaryExpr, Column, Expr, Operator, ScalarValue, TreeNode as _, TreeNodeRecursion,
+    BinaryExpr, Column, Expr, Operator, ScalarValue, Transformed, TransformedResult as _,
+    TreeNode as _, TreeNodeRecursion,
 };
 
 use super::pass::select::{TimeRange, moment, time_range};
@@ -135,10 +136,18 @@ impl Pairs<'_> {
                 self.filters(first_before, first)?;
                 self.filters(then_before, then)
             }
-            (Leaf::Windowed(before), Leaf::Windowed(now))
-                if (&before.windows, &before.conditions) == (&now.windows, &now.conditions) =>
-            {
-                self.filters(before.rows, now.rows)
+            (Leaf::Windowed(before), Leaf::Windowed(now)) if before.windows == now.windows => {
+                self.filters(before.rows, now.rows)?;
+                // What a row knows of others has not changed where none of its profile's rows did.
+                let common = self.common(before.rows, now.rows);
+                let pairs = before.conditions.iter().zip(&now.conditions);
+                same_number(&before.conditions, &now.conditions)?;
+                let mut moved = Vec::new();
+                for (before, now) in pairs {
+                    moved.extend(moments_between(before, now)?);
+                }
+                self.moved(&common, &moved);
+                Some(())
             }
             (Leaf::Local(before), Leaf::Local(now))
                 if (&before.columns, &before.plan) == (&now.columns, &now.plan) =>
@@ -171,35 +180,48 @@ impl Pairs<'_> {
         Some(*now)
     }
 
-    /// Rows that pass exactly one of the two lie between their bounds on the time.
+    /// Rows that pass exactly one of the two lie between moments that they are compared with.
     fn filters(&mut self, before: FilterId, now: FilterId) -> Option<()> {
         self.found.rows.extend([before, now]);
         if before == now {
             return Some(());
         }
-        let all = |id: FilterId| self.program.filters[id.0].0.clone();
-        let (old, new) = (all(before), all(now));
-        let common: Vec<Expr> = old.iter().filter(|c| new.contains(c)).cloned().collect();
-        let bounds = |own: &[Expr]| {
-            let rest = own.iter().filter(|c| !common.contains(c));
-            rest.map(time_range).try_fold(TimeRange::ALL, |all, range| Some(all.narrowed(range?)))
+        // Conditions lie in the order of their texts, and so of their moments.
+        let shaped = |id: FilterId| {
+            let mut all: Vec<(String, Expr)> = self.program.filters[id.0]
+                .0
+                .iter()
+                .map(|condition| (shape(condition).0.to_string(), condition.clone()))
+                .collect();
+            all.sort_by(|(one, _), (other, _)| one.cmp(other));
+            all
         };
-        let (old, new) = (bounds(&old)?, bounds(&new)?);
-        self.moved(&common, old.from, new.from);
-        self.moved(&common, old.before, new.before);
+        let (old, new) = (shaped(before), shaped(now));
+        same_number(&old, &new)?;
+        let mut moved = Vec::new();
+        for ((_, before), (_, now)) in old.iter().zip(&new) {
+            moved.extend(moments_between(before, now)?);
+        }
+        let common = self.common(before, now);
+        self.moved(&common, &moved);
         Some(())
     }
 
-    /// Notes the rows that pass `conditions` and lie between two moments.
-    fn moved(&mut self, conditions: &[Expr], one: i64, other: i64) {
-        if one == other {
-            return;
+    /// The conditions that both filters have.
+    fn common(&self, one: FilterId, other: FilterId) -> Vec<Expr> {
+        let (one, other) = (&self.program.filters[one.0].0, &self.program.filters[other.0].0);
+        one.iter().filter(|condition| other.contains(condition)).cloned().collect()
+    }
+
+    /// Notes the rows that pass `conditions` and lie between two moments of any pair.
+    fn moved(&mut self, conditions: &[Expr], pairs: &[(i64, i64)]) {
+        for (from, before) in pairs {
+            let mut conditions = conditions.to_vec();
+            conditions.push(ts().gt_eq(microseconds(*from)));
+            conditions.push(ts().lt(microseconds(*before)));
+            let filter = self.program.filter(conditions);
+            self.found.moved.insert(filter);
         }
-        let mut conditions = conditions.to_vec();
-        conditions.push(ts().gt_eq(microseconds(one.min(other))));
-        conditions.push(ts().lt(microseconds(one.max(other))));
-        let filter = self.program.filter(conditions);
-        self.found.moved.insert(filter);
     }
 
     /// Follows the aggregates of two expressions that are the same but for them.
@@ -252,7 +274,7 @@ impl Pairs<'_> {
         }
         self.aggregates(old, new)?;
         let conditions = self.program.filters[of.rows.0].0.clone();
-        self.moved(&conditions, was.min(is), was.max(is).saturating_add(1));
+        self.moved(&conditions, &[(was.min(is), was.max(is).saturating_add(1))]);
         Some(())
     }
 
@@ -269,6 +291,38 @@ impl Pairs<'_> {
 
 fn same_number<T>(before: &[T], now: &[T]) -> Option<()> {
     (before.len() == now.len()).then_some(())
+}
+
+/// `condition` with a name in place of each comparison of the time with a moment, and the moments that
+/// each of these lets through.
+fn shape(condition: &Expr) -> (Expr, Vec<TimeRange>) {
+    let mut ranges = Vec::new();
+    let shaped = condition.clone().transform_down(|e| {
+        let Some(range) = time_range(&e) else { return Ok(Transformed::no(e)) };
+        ranges.push(range);
+        let TimeRange { from, before } = TimeRange::ALL;
+        let ends = (range.from != from, range.before != before);
+        let name = Expr::Column(Column::new_unqualified(format!("within {ends:?}")));
+        Ok(Transformed::new(name, true, TreeNodeRecursion::Jump))
+    });
+    // The closure never fails.
+    (shaped.data().unwrap_or_else(|_| condition.clone()), ranges)
+}
+
+/// The spans of time outside of which two conditions on a row say the same, which differ in moments that
+/// the time is compared with; nothing where they differ in anything else.
+fn moments_between(before: &Expr, now: &Expr) -> Option<Vec<(i64, i64)>> {
+    if before == now {
+        return Some(Vec::new());
+    }
+    let ((old, were), (new, are)) = (shape(before), shape(now));
+    if old != new {
+        return None;
+    }
+    let ends = were.iter().zip(&are);
+    let ends = ends.flat_map(|(old, new)| [(old.from, new.from), (old.before, new.before)]);
+    let moved = ends.filter(|(one, other)| one != other);
+    Some(moved.map(|(one, other)| (one.min(other), one.max(other))).collect())
 }
 
 pub(super) fn ts() -> Expr {

@@ -235,13 +235,22 @@ impl Writer {
     fn wide(&mut self, pick: u64) -> String {
         let row = self.row("", 2);
         match pick {
-            7 => format!(
-                "SELECT e.profile_id FROM events e JOIN profiles p ON e.profile_id = p.profile_id \
-                 WHERE {} AND {} GROUP BY e.profile_id HAVING count(*) >= {}",
-                self.row("e.", 1),
-                self.attribute("p."),
-                1 + self.0.throw(3)
-            ),
+            7 => {
+                let (keys, having) = match self.0.throw(4) {
+                    0 => (", p.ltv", "sum(e.amount) > p.ltv OR p.ltv IS NULL AND "),
+                    1 => (", p.plan, upper(p.country)", "p.plan <> 'plus' AND "),
+                    _ => ("", ""),
+                };
+                format!(
+                    "SELECT e.profile_id FROM events e \
+                     {} JOIN profiles p ON e.profile_id = p.profile_id WHERE {} AND {} \
+                     GROUP BY e.profile_id{keys} HAVING {having}count(*) >= {}",
+                    self.one(&["", "LEFT"]),
+                    self.row("e.", 1),
+                    self.attribute("p."),
+                    1 + self.0.throw(3)
+                )
+            }
             8 => self.pairs(),
             9 => format!(
                 "SELECT p.profile_id FROM profiles p LEFT JOIN (SELECT profile_id, count(*) AS n \

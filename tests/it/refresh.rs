@@ -1,6 +1,7 @@
 //! Builds after something changed: what a refresh makes of random changes against what a full build
 //! makes of them.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use serde_json::Value;
@@ -14,7 +15,7 @@ const SEGMENTS: usize = 40;
 
 /// What analysts write most, and what a random writer hardly hits: windows that move over everybody,
 /// segments of segments, silence.
-const USUAL: [(&str, &str); 10] = [
+const USUAL: [(&str, &str); 13] = [
     (
         "lately",
         "SELECT profile_id FROM events WHERE ts >= now() - INTERVAL '30 days' \
@@ -58,6 +59,27 @@ const USUAL: [(&str, &str); 10] = [
         "SELECT profile_id FROM (SELECT e.profile_id, count(*) AS n FROM events e \
          JOIN profiles p ON p.profile_id = e.profile_id WHERE p.plan = 'plus' \
          AND ts >= now() - INTERVAL '60 days' GROUP BY e.profile_id ORDER BY n DESC LIMIT 15)",
+    ),
+    (
+        "cooled",
+        "SELECT DISTINCT profile_id FROM (SELECT profile_id, event, ts, min(CASE WHEN event = \
+         'purchase' THEN ts END) OVER (PARTITION BY profile_id ORDER BY ts ROWS BETWEEN CURRENT ROW \
+         AND UNBOUNDED FOLLOWING) AS bought FROM events WHERE event IN ('cart', 'purchase') \
+         AND ts >= now() - INTERVAL '200 days') AS t WHERE event = 'cart' \
+         AND ts < now() - INTERVAL '10 days' AND (bought IS NULL OR bought > ts + INTERVAL '2 hours')",
+    ),
+    (
+        "content",
+        "SELECT profile_id FROM profiles WHERE profile_id NOT IN (SELECT profile_id FROM events \
+         WHERE (event = 'refund' AND ts >= now() - INTERVAL '300 days') \
+         OR (event = 'view' AND ts >= now() - INTERVAL '60 days'))",
+    ),
+    (
+        "slower",
+        "SELECT profile_id FROM events WHERE ts >= now() - INTERVAL '90 days' GROUP BY profile_id \
+         HAVING sum(CASE WHEN ts < now() - INTERVAL '40 days' THEN 1 ELSE 0 END) >= 2 \
+         AND sum(CASE WHEN ts >= now() - INTERVAL '40 days' THEN 1 ELSE 0 END) * 2 \
+         < sum(CASE WHEN ts < now() - INTERVAL '40 days' THEN 1 ELSE 0 END)",
     ),
     (
         "rest",
@@ -190,6 +212,7 @@ async fn a_refresh_is_what_a_full_build_is() {
     }
     let mut minutes = 0;
     let (mut refreshed, mut moved, mut story) = (0, 0, Vec::new());
+    let mut names = BTreeSet::new();
     let as_of = |minutes: i64| {
         let at = chrono::DateTime::from_timestamp(1_744_243_200 + minutes * 60, 0).expect("a time");
         at.format("%Y-%m-%dT%H:%M:%SZ").to_string()
@@ -206,6 +229,9 @@ async fn a_refresh_is_what_a_full_build_is() {
         for segment in report["segments"].as_array().expect("segments") {
             assert!(segment["error"].is_null(), "{segment}");
             refreshed += usize::from(segment["evaluated"].is_u64());
+            if segment["evaluated"].is_u64() {
+                names.insert(segment["name"].as_str().expect("a name").to_owned());
+            }
             let is_moved = segment["entered"] != 0 || segment["exited"] != 0;
             moved += usize::from(segment["evaluated"].is_u64() && is_moved);
         }
@@ -213,6 +239,8 @@ async fn a_refresh_is_what_a_full_build_is() {
     }
     eprintln!("{refreshed} refreshed, {moved} of them changed");
     assert!(refreshed > 200 && moved > 20, "{refreshed} refreshed, {moved} of them changed");
+    let never = USUAL.iter().filter(|(name, _)| !names.contains(*name));
+    assert_eq!(never.count(), 0, "only these were ever refreshed: {names:?}");
 }
 
 #[test]

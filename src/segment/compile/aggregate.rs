@@ -2,27 +2,27 @@
 
 use arrow::datatypes::DataType;
 
-use crate::model::tables;
 use crate::query::df::{self, AggregateFunction, Case, Expr, ScalarValue};
 
 use super::super::program::{
-    AGGREGATE, Aggregate, EVENT, FilterId, Function, Leaf, PROFILE, SetExpr,
+    AGGREGATE, Aggregate, EVENT, FilterId, Function, Leaf, SetExpr,
 };
-use super::relation::{EventRows, ProfileRows, Scope, column};
+use super::relation::{Columns, EventRows, ProfileRows, Scope, column};
 use super::{Compiler, Seen, opaque};
 
 impl Compiler<'_> {
-    /// GROUP BY `profile_id` over rows of events.
+    /// GROUP BY `profile_id`, and what else `keys` are, over rows of events.
     pub(super) fn aggregated(
         &mut self,
         node: &df::Aggregate,
         rows: &EventRows,
-        scope: Scope<'_>,
+        (keys, scope): (Columns, Scope<'_>),
     ) -> Seen<ProfileRows> {
         let group = self.program.filter(rows.conditions.clone());
-        let mut columns = vec![Some(column(PROFILE, tables::PROFILE_ID))];
+        let first = keys.len();
+        let mut columns = keys;
         for (place, expression) in node.aggr_expr.iter().enumerate() {
-            let data_type = node.schema.field(place + 1).data_type();
+            let data_type = node.schema.field(first + place).data_type();
             let (function, argument, own) = read(call(expression)?, data_type, scope)?;
             if !argument.iter().chain(&own).all(is_of_events) {
                 return opaque("an aggregate is over columns of profiles");

@@ -323,30 +323,52 @@ impl Compiler<'_> {
         let relation = self.relation(&node.input)?;
         let columns = relation.columns().clone();
         let scope = Scope { schema: node.input.schema(), columns: &columns };
-        let [key] = &node.group_expr[..] else {
-            return opaque("it groups by more than profile_id");
-        };
-        if !is_profile_id(&scope.resolve(key)?) {
-            return opaque("it groups by something else than profile_id");
-        }
+        let keys = keys(&node.group_expr, scope)?;
         if node.aggr_expr.is_empty() {
             let set = self.members(relation)?;
             return Ok(Relation::Profiles(ProfileRows {
                 among: vec![set],
                 groups: Vec::new(),
                 is_unique: true,
-                columns: vec![Some(column(PROFILE, tables::PROFILE_ID))],
+                columns: keys,
             }));
         }
         match relation {
             Relation::Events(rows) if !rows.windows.is_empty() => {
                 opaque("it aggregates what a window returns")
             }
-            Relation::Events(rows) => self.aggregated(node, &rows, scope).map(Relation::Profiles),
+            Relation::Events(rows) => {
+                self.aggregated(node, &rows, (keys, scope)).map(Relation::Profiles)
+            }
             Relation::Profiles(_) => opaque("it aggregates rows that are one a profile"),
             Relation::Pairs(_) => opaque("it aggregates pairs of events"),
         }
     }
+}
+
+/// The columns that `group_expr` makes: `profile_id`, and besides it only what a profile has one of.
+fn keys(group_expr: &[Expr], scope: Scope<'_>) -> Seen<Columns> {
+    let mut is_by_profile = false;
+    let mut keys = Columns::new();
+    for key in group_expr {
+        let key = match key {
+            Expr::GroupingSet(_) => return opaque("it groups in several ways at once"),
+            key => scope.resolve(key)?,
+        };
+        if is_profile_id(&key) {
+            is_by_profile = true;
+            keys.push(Some(column(PROFILE, tables::PROFILE_ID)));
+            continue;
+        }
+        let columns = key.column_refs();
+        let is_of_profile = |c: &&Column| c.relation.as_ref().is_some_and(|r| r.table() == PROFILE);
+        if key.is_volatile() || !columns.iter().all(is_of_profile) {
+            return opaque("it groups by something else than profile_id");
+        }
+        drop(columns);
+        keys.push(Some(key));
+    }
+    if is_by_profile { Ok(keys) } else { opaque("it groups by something else than profile_id") }
 }
 
 /// Column `name` of `relation`.
