@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::membership::Membership;
 use crate::model::{AsOf, BuildId, Name, TableName, millis_since};
 use crate::segment::pass::Within;
@@ -132,12 +132,18 @@ impl Running<'_> {
     ) -> Result<Option<Refresh>> {
         let Some((base, candidates)) = self.candidates(todo) else { return Ok(None) };
         let Some(changes) = self.changes(base.0).await? else { return Ok(None) };
+        // Another thread reads while this one compiles.
+        let (catalog, session, names) =
+            (self.catalog.clone(), self.session.clone(), candidates.clone());
+        let reading = tokio::spawn(async move {
+            catalog.memberships(&session, names.iter().map(String::as_str)).await
+        });
         let earlier = self.plans_before(&candidates, todo, base.1).await?;
         let names = candidates.iter().map(String::as_str);
-        let touches = batch.touches(names, &earlier);
         let limits = self.request.limits;
-        let names = touches.keys().map(String::as_str);
-        let before = self.catalog.memberships(&self.session, names).await?;
+        let touches = batch.touches(names, earlier, limits.threads.get()).await?;
+        let before =
+            reading.await.map_err(|e| Error::internal(format!("reading stopped: {e}")))??;
         let found = batch.touched(&self.session, limits, &touches, (&changes, &before)).await?;
         let mut touched = self.with_needs(todo, found, &touches);
         // Whoever had a place may lose it to somebody who is touched.

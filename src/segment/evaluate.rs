@@ -57,15 +57,8 @@ impl Planned {
         self.ids.plan().simplified()
     }
 
-    /// The segment as set algebra over leaves of `program`, or why it is not compiled.
-    ///
-    /// # Errors
-    /// As [`Planned::simplified`].
-    pub fn compile(&self, program: &mut Program) -> Result<Seen<SetExpr>> {
-        Ok(Self::compiled(&self.simplified()?, program))
-    }
-
-    /// The set of the simplified `plan`, whose one column is the ids.
+    /// The set of the simplified `plan`, whose one column is the ids, as set algebra over leaves of
+    /// `program`, or why it is not compiled.
     pub(super) fn compiled(plan: &LogicalPlan, program: &mut Program) -> Seen<SetExpr> {
         if plan.schema().field(0).data_type() != &arrow::datatypes::DataType::Int32 {
             return Err(Opaque("profile_id is computed".to_owned()));

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::membership::Membership;
-use crate::query::{Limits, Session};
+use crate::query::df::LogicalPlan;
+use crate::query::{Limits, Session, crew};
 use crate::store::{DataFile, FilesSince};
 
 use super::batch::{Batch, BatchRun};
@@ -64,25 +65,34 @@ fn was(name: &str) -> String {
 
 impl Batch {
     /// What touches the profiles of each of `names`; those of which that cannot be told are left out.
-    /// `before` has the plans for the earlier moment, where they are others.
-    pub fn touches<'a>(
+    /// `before` has the plans for the earlier moment, where they are others; they are made ready on up to
+    /// `threads` threads.
+    ///
+    /// # Errors
+    /// Where a thread stops.
+    pub async fn touches<'a>(
         &mut self,
         names: impl IntoIterator<Item = &'a str>,
-        before: &BTreeMap<String, Planned>,
-    ) -> BTreeMap<String, Touch> {
+        before: BTreeMap<String, Planned>,
+        threads: usize,
+    ) -> Result<BTreeMap<String, Touch>> {
+        let simplified = |(name, planned): (String, Planned)| (name, planned.simplified());
+        let before = crew::map(before.into_iter().collect(), threads, simplified).await?;
+        let before: BTreeMap<String, Result<LogicalPlan>> = before.into_iter().collect();
         let mut touches = BTreeMap::new();
         for name in names {
             let Some(Ok(now)) = self.set(name).cloned() else { continue };
             let program = Arc::make_mut(&mut self.program);
             let before = match before.get(name) {
                 None => Some(now.clone()),
-                Some(planned) => planned.compile(program).ok().and_then(std::result::Result::ok),
+                Some(Ok(plan)) => Planned::compiled(plan, program).ok(),
+                Some(Err(_)) => None,
             };
             if let Some(touch) = before.and_then(|before| touch(program, &before, &now)) {
                 touches.insert(name.to_owned(), touch);
             }
         }
-        touches
+        Ok(touches)
     }
 
     /// The profiles whom `changes` and the passing of time touched, by segment; `before` are the
@@ -224,9 +234,9 @@ impl Lookup<'_> {
         let within = Within { files, ..Within::default() };
         let whom = whom.run_within(self.session, self.limits, BTreeMap::new(), within).await?;
         let whom = whom.leaf(any).cloned().unwrap_or_default();
-        let known = asked.iter().map(|one| {
-            (was(&one.name), before.get(&one.name).cloned().unwrap_or_default())
-        });
+        let known = asked
+            .iter()
+            .map(|one| (was(&one.name), before.get(&one.name).cloned().unwrap_or_default()));
         let sets = asked.iter().flat_map(|Asked { name, touched, open, entered, left }| {
             let named = |what: &str, set: &SetExpr| (format!("{what} {name}"), set.clone());
             [
@@ -238,8 +248,7 @@ impl Lookup<'_> {
         });
         let batch = self.batch.with_sets(sets);
         let within = Within { among: Some(&whom), files, ..Within::default() };
-        let mut run =
-            batch.run_within(self.session, self.limits, known.collect(), within).await?;
+        let mut run = batch.run_within(self.session, self.limits, known.collect(), within).await?;
         for Asked { name, .. } in asked {
             let mut found = |what: &str| run.memberships.remove(&format!("{what} {name}"));
             let Some(all) = found("touched") else {

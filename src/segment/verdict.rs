@@ -144,9 +144,8 @@ impl Program {
                 Verdict::all(&of_parts).negated()
             }
         };
-        let stay = |was: &SetExpr, moved: &SetExpr| {
-            SetExpr::all([was.clone(), moved.clone().negated()])
-        };
+        let stay =
+            |was: &SetExpr, moved: &SetExpr| SetExpr::all([was.clone(), moved.clone().negated()]);
         Verdict {
             holds: SetExpr::any([verdict.holds, stay(was.0, &verdict.may_fail)]),
             fails: SetExpr::any([verdict.fails, stay(was.1, &verdict.may_hold)]),
@@ -167,9 +166,7 @@ impl Program {
                 _ => None,
             })
             .collect();
-        let is_implied = |part: &&SetExpr| {
-            matches!(leaf(part), Some(Leaf::Events(filter)) if implied.contains(filter))
-        };
+        let is_implied = |part: &&SetExpr| matches!(leaf(part), Some(Leaf::Events(filter)) if implied.contains(filter));
         parts.iter().filter(|part| !is_implied(part)).collect()
     }
 
@@ -237,8 +234,7 @@ impl Program {
             !matches!(effect, Some(Trend::Down | Trend::Fixed)) || self.is_null_with_rows(id)
         };
         let (falling, rising) = (rows_where(self, &falls), rows_where(self, &rises));
-        let groups: BTreeSet<FilterId> =
-            ids.iter().map(|id| self.aggregates[id.0].group).collect();
+        let groups: BTreeSet<FilterId> = ids.iter().map(|id| self.aggregates[id.0].group).collect();
         let is_in_group = groups.len() == 1 && groups.first().copied() == among;
         // One who had no group, and was let in all the same, may have one now: counts are no longer null.
         let own = if is_in_group || falling.is_empty() { None } else { Some(groups.clone()) };

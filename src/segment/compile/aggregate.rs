@@ -4,9 +4,7 @@ use arrow::datatypes::DataType;
 
 use crate::query::df::{self, AggregateFunction, Case, Expr, ScalarValue};
 
-use super::super::program::{
-    AGGREGATE, Aggregate, EVENT, FilterId, Function, Leaf, SetExpr,
-};
+use super::super::program::{AGGREGATE, Aggregate, EVENT, FilterId, Function, Leaf, SetExpr};
 use super::relation::{Columns, EventRows, ProfileRows, Scope, column};
 use super::{Compiler, Seen, opaque};
 

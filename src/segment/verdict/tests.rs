@@ -290,3 +290,62 @@ proptest! {
         prop_assert!(!alone.is_in(&verdicts.others) || !now, "{:?} of {:?}", verdicts, program);
     }
 }
+
+/// What new rows say of a condition on groups of events of kind 0 and 1: true, false or nothing. It is
+/// made from a way to have an aggregate over rows of one kind, or all.
+fn told(
+    condition: impl Fn(&mut dyn FnMut(Function, Option<i64>) -> Expr) -> Expr,
+    old: &[Row],
+    new: &[Row],
+) -> Option<bool> {
+    let mut program = Program::default();
+    let group = program.filter(vec![event("kind").lt_eq(lit(1_i64))]);
+    let condition = condition(&mut |function, kind| {
+        let mut rows = program.filters[group.0].0.clone();
+        rows.extend(kind.map(|kind| event("kind").eq(lit(kind))));
+        let rows = program.filter(rows);
+        let argument = (function != Function::Count).then(ts);
+        let data_type = DataType::Int64;
+        let id = program.aggregate(Aggregate { group, rows, function, argument, data_type }).0;
+        Expr::Column(Column::new(Some(AGGREGATE), id.to_string()))
+    });
+    let among = Some(group);
+    let has_group = SetExpr::Leaf(program.leaf(Leaf::Events(group)));
+    let set = SetExpr::Leaf(program.leaf(Leaf::Groups { condition, among }));
+    let set = SetExpr::all([has_group, set]);
+    let touched = SetExpr::Leaf(program.any_event());
+    let verdicts = program.verdicts(&set, &SetExpr::Segment("was".to_owned()), &touched);
+    let (attribute, other) = (Some(true), None);
+    let before = Profile { program: &program, rows: old, attribute, other, was: None }.is_in(&set);
+    let was = Some(before);
+    let alone = Profile { program: &program, rows: new, attribute: None, other: None, was };
+    match (alone.is_in(&verdicts.members), alone.is_in(&verdicts.others)) {
+        (false, false) => None,
+        (is_member, _) => Some(is_member),
+    }
+}
+
+#[test]
+fn usual_conditions_are_told() {
+    let row = |kind: i64, ts: i64| (kind, None, ts);
+    let (none, two) = (&[][..], &[row(0, 1), row(0, 2)][..]);
+    let count = Function::Count;
+    // Enough are enough, whatever comes; too few may have become enough.
+    assert_eq!(told(|of| of(count, None).gt_eq(lit(2_i64)), two, &[row(1, 3)]), Some(true));
+    assert_eq!(told(|of| of(count, None).gt_eq(lit(3_i64)), two, &[row(1, 3)]), None);
+    assert_eq!(told(|of| of(count, None).gt_eq(lit(2_i64)), none, two), Some(true));
+    // Another kind of event says nothing.
+    assert_eq!(told(|of| of(count, Some(0)).gt_eq(lit(3_i64)), two, &[row(1, 3)]), Some(false));
+    // Silence is over.
+    assert_eq!(told(|of| of(Function::Max, None).lt(lit(5_i64)), two, &[row(0, 7)]), Some(false));
+    assert_eq!(told(|of| of(Function::Max, None).lt(lit(5_i64)), two, &[row(0, 3)]), None);
+    // A share of all only falls by what is not counted in it.
+    let share = |of: &mut dyn FnMut(Function, Option<i64>) -> Expr| {
+        let (some, all) = (of(count, Some(1)), of(count, None));
+        all.lt(some * lit(2_i64))
+    };
+    assert_eq!(told(share, two, &[row(0, 3)]), Some(false));
+    assert_eq!(told(share, two, &[row(1, 3)]), None);
+    // What is new altogether is what the new rows are.
+    assert_eq!(told(share, none, &[row(0, 3)]), Some(false));
+}
