@@ -86,7 +86,7 @@ pub enum Verb {
     Ls(super::ls::LsArgs),
     /// Show one segment: its SQL, what it needs, its last build
     Show(super::show::ShowArgs),
-    /// Show how a segment is evaluated, and what it shares with others
+    /// Show how a segment or a query is evaluated, and what it shares with others
     Explain(super::explain::ExplainArgs),
     /// Say why a profile is in a segment, or is not
     Why(super::why::WhyArgs),

@@ -11,19 +11,21 @@ use super::Outcome;
 use super::args::{Global, as_of};
 use super::output::{Output, align_right, bytes, count, maybe_count, render, table};
 
-/// Show how a segment is evaluated, and what it shares with others
+/// Show how a segment or a query is evaluated, and what it shares with others
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   throng explain vip
   throng explain vip --passes          with the plan after each step of the compiler
   throng explain vip --format json | jq -r .set
+  throng explain \"SELECT profile_id FROM events WHERE event = 'purchase'\"
 
 The set is made of leaves: conditions on profiles, on events, on aggregates of events. A build
 evaluates each leaf once, however many segments have it.")]
 pub struct ExplainArgs {
-    /// The segment
-    name: String,
+    /// A segment's name, or a query that returns profile_id
+    #[arg(value_name = "NAME|SQL")]
+    what: String,
     /// Show the plan after each step of the compiler
     #[arg(long)]
     passes: bool,
@@ -40,7 +42,7 @@ pub(super) async fn run(
     let engine = global.engine()?;
     output.set_root(engine.root());
     let steps = if args.passes { Steps::Shown } else { Steps::Left };
-    let explained = engine.explain(&args.name, as_of(args.as_of.as_deref())?, steps).await?;
+    let explained = engine.explain(&args.what, as_of(args.as_of.as_deref())?, steps).await?;
     output.one(&explained, text)?;
     Ok(Outcome::Done)
 }

@@ -14,6 +14,7 @@ use crate::segment::program::{LeafId, SetExpr};
 use crate::segment::{Batch, Graph, Parsed, Planned};
 
 use super::open::Engine;
+use super::warm::is_name;
 
 /// How a segment is evaluated.
 #[derive(Debug, Clone, Serialize)]
@@ -93,17 +94,23 @@ pub(super) struct Together {
 }
 
 impl Engine {
-    /// How the segment called `name` is evaluated; with what each step of the compiler left behind
-    /// where `steps` are asked for.
+    /// How `what` is evaluated, a segment's name or a query that returns `profile_id` or counts profiles;
+    /// with what each step of the compiler left behind where `steps` are asked for. Only a segment
+    /// shares leaves with others.
     ///
     /// # Errors
-    /// Where there is no such segment, it cannot be planned, or the store cannot be read.
+    /// Where it is neither, it cannot be planned, or the store cannot be read.
     pub async fn explain(
         &self,
-        name: &str,
+        what: &str,
         as_of: Option<AsOf>,
         steps: Steps,
     ) -> Result<Explained> {
+        if !is_name(what) {
+            let session = self.session_for(what, None, self.as_of(as_of)?).await?;
+            return explained(("query", what), &session, self.limits, steps).await;
+        }
+        let name = what.trim();
         let together = self.together(name, self.as_of(as_of)?).await?;
         let Together { session, batch, plans } = &together;
         let subject = Subject { name, batch, planned: &plans[name] };
@@ -209,15 +216,15 @@ impl Engine {
 }
 
 /// What is explained: a segment or query of `batch`.
-pub(super) struct Subject<'a> {
-    pub(super) name: &'a str,
-    pub(super) batch: &'a Batch,
-    pub(super) planned: &'a Planned,
+struct Subject<'a> {
+    name: &'a str,
+    batch: &'a Batch,
+    planned: &'a Planned,
 }
 
 impl Subject<'_> {
     /// How it is evaluated.
-    pub(super) async fn explained(
+    async fn explained(
         &self,
         session: &Session,
         limits: Limits,
@@ -254,6 +261,26 @@ impl Subject<'_> {
             },
         })
     }
+}
+
+/// How `sql` is evaluated, which is called `name`; the segments that it reads are defined in `session`.
+pub(super) async fn explained(
+    (name, sql): (&str, &str),
+    session: &Session,
+    limits: Limits,
+    steps: Steps,
+) -> Result<Explained> {
+    let plan = session.plan(sql, None).await?;
+    let planned = match Planned::counted(&plan) {
+        Some(planned) => planned,
+        None => Planned::of(&plan)?,
+    };
+    let segment = [(name.to_owned(), planned)];
+    let (batch, mut failed) = Batch::compile(&segment);
+    if let Some((_, error)) = failed.pop_first() {
+        return Err(error);
+    }
+    Subject { name, batch: &batch, planned: &segment[0].1 }.explained(session, limits, steps).await
 }
 
 /// Whether an explanation has the steps of the compiler.

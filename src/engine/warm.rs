@@ -25,7 +25,7 @@ use crate::segment::{Batch, Effort, Parsed, Planned, doubts};
 use crate::store::{CacheUse, Files, Store, StoreSnapshot};
 
 use super::build::{BuildOptions, BuildReport};
-use super::explain::{Explained, Steps, Subject};
+use super::explain::{Explained, Steps, explained};
 use super::open::Engine;
 
 /// The share of `--memory` that columns and sets of a warm session may take; queries have the rest.
@@ -218,19 +218,8 @@ impl WarmSession {
             what.to_owned()
         };
         self.define(&opened, &text, None).await?;
-        let plan = opened.session.plan(&text, None).await?;
-        let planned = match Planned::counted(&plan) {
-            Some(planned) => planned,
-            None => Planned::of(&plan)?,
-        };
         let name = if is_name(what) { what.trim() } else { "query" };
-        let segment = [(name.to_owned(), planned)];
-        let (batch, mut failed) = Batch::compile(&segment);
-        if let Some((_, error)) = failed.pop_first() {
-            return Err(error);
-        }
-        let subject = Subject { name, batch: &batch, planned: &segment[0].1 };
-        subject.explained(&opened.session, self.limits, Steps::Left).await
+        explained((name, &text), &opened.session, self.limits, Steps::Left).await
     }
 
     /// Builds, as [`Engine::build`], with what the session holds in memory; `now` is the clock. Files of

@@ -106,6 +106,18 @@ fn a_ranked_segment_counts_and_explains_as_it_is_built() {
 }
 
 #[test]
+fn explain_takes_a_query_as_count_does() {
+    let project = Project::with_shop();
+    let explain = |sql: &str| project.json(&["explain", sql]);
+    let buyers = explain("SELECT profile_id FROM events WHERE event = 'purchase'");
+    assert_eq!((&buyers["name"], &buyers["members"]), (&"query".into(), &2.into()));
+    let counted = explain("SELECT count(*) FROM profiles WHERE country = 'DE'");
+    assert_eq!((&counted["members"], counted["set"].is_string()), (&2.into(), true));
+    let run = project.run(&["explain", "SELECT country FROM profiles"]);
+    assert_eq!(run.code, Some(1), "{run:#?}");
+}
+
+#[test]
 fn explain_says_why_a_query_runs_by_itself() {
     let project = project();
     let explained = project.json(&["explain", "above_average"]);
