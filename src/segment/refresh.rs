@@ -12,7 +12,7 @@ use crate::store::{DataFile, FilesSince};
 use super::batch::{Batch, BatchRun};
 use super::evaluate::Planned;
 use super::pass::{Ask, View, Within};
-use super::program::{Leaf, LeafId, SetExpr};
+use super::program::{Leaf, LeafId, Program, SetExpr};
 use super::touch::{Touch, touch};
 use super::verdict::Verdicts;
 
@@ -46,6 +46,19 @@ impl Touched {
         self.entered = self.entered.and_not(more);
         self.left = self.left.and_not(more);
     }
+
+    /// Adds what else happened. Of those that both happened to, neither tells.
+    fn also(&mut self, other: Self) {
+        if self.all.is_empty() {
+            *self = other;
+            return;
+        }
+        let both = self.all.and(&other.all);
+        self.all = self.all.or(&other.all);
+        self.open = self.open.or(&other.open).or(&both);
+        self.entered = self.entered.or(&other.entered).and_not(&both);
+        self.left = self.left.or(&other.left).and_not(&both);
+    }
 }
 
 /// What is asked of the rows that came, for one segment: whom they touch, and of those, who is told
@@ -56,6 +69,13 @@ struct Asked {
     open: SetExpr,
     entered: SetExpr,
     left: SetExpr,
+}
+
+/// Whom a segment is touched in, what is told of them, and those of whom nothing is.
+struct Told {
+    touched: SetExpr,
+    verdicts: Verdicts,
+    untold: SetExpr,
 }
 
 /// What a segment's last membership is called beside it. No segment has such a name.
@@ -112,11 +132,15 @@ impl Batch {
             touches.keys().map(|name| (name.clone(), Touched::default())).collect();
         let Changes { profiles, events } = changes;
         let is_told = events.removed.is_empty() && !events.added.is_empty();
-        let asked = if is_told { self.asked(touches) } else { Vec::new() };
+        let came = if is_told { self.asked_of_rows(touches) } else { Vec::new() };
+        let moved = self.asked_of_time(touches);
         let any = Arc::make_mut(&mut self.program).any_event();
         let lookup = Lookup { batch: self, session, limits };
         if is_told {
-            lookup.came((&asked, any), &events.added, before, &mut touched).await?;
+            let files = Some(View { profiles: &[], events: &events.added });
+            let whom = lookup.whom(any, files).await?;
+            let within = Within { among: Some(&whom), files, ..Within::default() };
+            lookup.ask(&came, within, before, &mut touched).await?;
         }
         for files in [&events.added, &events.removed] {
             if !is_told && !files.is_empty() {
@@ -125,8 +149,7 @@ impl Batch {
                 lookup.add(sets, Some(view), &mut touched).await?;
             }
         }
-        let moved = touches.iter().map(|(name, touch)| (name.as_str(), &touch.moved));
-        lookup.add(moved, None, &mut touched).await?;
+        lookup.ask(&moved, Within::default(), before, &mut touched).await?;
         if !profiles.is_empty() {
             lookup.attributes(touches, profiles, &mut touched).await?;
         }
@@ -134,27 +157,57 @@ impl Batch {
     }
 
     /// What is asked of rows that came.
-    fn asked(&mut self, touches: &BTreeMap<String, Touch>) -> Vec<Asked> {
+    fn asked_of_rows(&mut self, touches: &BTreeMap<String, Touch>) -> Vec<Asked> {
+        self.asked(touches, &|program, set, was, touch| {
+            let verdicts = program.verdicts(set, was, &touch.events);
+            Told { touched: touch.events.clone(), verdicts, untold: SetExpr::Nothing }
+        })
+    }
+
+    /// What is asked of all rows, of the time that passed.
+    fn asked_of_time(&mut self, touches: &BTreeMap<String, Touch>) -> Vec<Asked> {
+        self.asked(touches, &|program, set, was, touch| {
+            let verdicts = program.moved(set, (was, &touch.moved), &touch.sides);
+            Told { touched: touch.moved.clone(), verdicts, untold: touch.flipped.clone() }
+        })
+    }
+
+    /// What is asked for each segment: `told` has the program, the segment, its last members, and what
+    /// touches it.
+    fn asked(
+        &mut self,
+        touches: &BTreeMap<String, Touch>,
+        told: &dyn Fn(&mut Program, &SetExpr, &SetExpr, &Touch) -> Told,
+    ) -> Vec<Asked> {
         let program = Arc::make_mut(&mut self.program);
-        let sets = touches.iter().filter_map(|(name, touch)| match self.sets.get(name) {
-            Some(Ok(set)) if touch.events != SetExpr::Nothing => Some((name, touch, set)),
-            _ => None,
-        });
-        let asked = sets.map(|(name, touch, set)| {
-            let (touched, was) = (touch.events.clone(), SetExpr::Segment(was(name)));
-            let [entered, left, told] = if touch.ranks.is_some() {
+        let mut all = Vec::new();
+        for (name, touch) in touches {
+            let Some(Ok(set)) = self.sets.get(name) else { continue };
+            let was = SetExpr::Segment(was(name));
+            let Told { touched, verdicts, untold } = told(program, set, &was, touch);
+            let Verdicts { members, others } = verdicts;
+            if touched == SetExpr::Nothing {
+                continue;
+            }
+            let of_told = |sets: [SetExpr; 2]| {
                 // Who is ranked where is not told profile by profile.
-                [SetExpr::Nothing, SetExpr::Nothing, SetExpr::Nothing]
-            } else {
-                let Verdicts { members, others } = program.verdicts(set, &was, &touched);
-                let told = SetExpr::any([members.clone(), others.clone()]);
-                let entered = SetExpr::all([touched.clone(), members, was.clone().negated()]);
-                [entered, SetExpr::all([touched.clone(), others, was]), told]
+                if touch.ranks.is_some() {
+                    return SetExpr::Nothing;
+                }
+                SetExpr::all([touched.clone()].into_iter().chain(sets))
             };
+            let told = SetExpr::any([members.clone(), others.clone()]);
+            let told = if touch.ranks.is_some() { SetExpr::Nothing } else { told };
             let open = SetExpr::all([touched.clone(), told.negated()]);
-            Asked { name: name.clone(), touched, open, entered, left }
-        });
-        asked.collect()
+            all.push(Asked {
+                name: name.clone(),
+                entered: of_told([members, was.clone().negated()]),
+                left: of_told([others, was]),
+                open: SetExpr::any([open, untold]),
+                touched,
+            });
+        }
+        all
     }
 
     /// Whom leaves are evaluated for, where each segment is evaluated for those of `asked`.
@@ -221,19 +274,14 @@ impl Lookup<'_> {
         Ok(())
     }
 
-    /// Adds whom the rows of `files`, which came, touch, and what they say of them.
-    async fn came(
+    /// Adds whom each of `asked` touches in what `within` looks at, and what is told of them.
+    async fn ask(
         &self,
-        (asked, any): (&[Asked], LeafId),
-        files: &[DataFile],
+        asked: &[Asked],
+        within: Within<'_>,
         before: &BTreeMap<String, Membership>,
         touched: &mut BTreeMap<String, Touched>,
     ) -> Result<()> {
-        let files = Some(View { profiles: &[], events: files });
-        let whom = self.batch.of_leaves(&[any]);
-        let within = Within { files, ..Within::default() };
-        let whom = whom.run_within(self.session, self.limits, BTreeMap::new(), within).await?;
-        let whom = whom.leaf(any).cloned().unwrap_or_default();
         let known = asked
             .iter()
             .map(|one| (was(&one.name), before.get(&one.name).cloned().unwrap_or_default()));
@@ -247,7 +295,6 @@ impl Lookup<'_> {
             ]
         });
         let batch = self.batch.with_sets(sets);
-        let within = Within { among: Some(&whom), files, ..Within::default() };
         let mut run = batch.run_within(self.session, self.limits, known.collect(), within).await?;
         for Asked { name, .. } in asked {
             let mut found = |what: &str| run.memberships.remove(&format!("{what} {name}"));
@@ -256,13 +303,21 @@ impl Lookup<'_> {
                 continue;
             };
             let Some(into) = touched.get_mut(name) else { continue };
-            *into = match (found("open"), found("entered"), found("left")) {
+            into.also(match (found("open"), found("entered"), found("left")) {
                 (Some(open), Some(entered), Some(left)) => Touched { all, open, entered, left },
-                // New rows alone may fail where all rows do not.
+                // Some rows alone may fail where all rows do not.
                 _ => Touched { open: all.clone(), all, ..Touched::default() },
-            };
+            });
         }
         Ok(())
+    }
+
+    /// The profiles with rows in `files`; `any` is the leaf of those with any event.
+    async fn whom(&self, any: LeafId, files: Option<View<'_>>) -> Result<Membership> {
+        let within = Within { files, ..Within::default() };
+        let batch = self.batch.of_leaves(&[any]);
+        let run = batch.run_within(self.session, self.limits, BTreeMap::new(), within).await?;
+        Ok(run.leaf(any).cloned().unwrap_or_default())
     }
 
     /// Adds the profiles whose rows changed so that some condition on them is no longer what it was.

@@ -8,7 +8,7 @@
 //! Everything else (a condition that reads the moment in another way) is not followed, and the segment
 //! is evaluated in full.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::tables;
 use crate::query::df::{
@@ -21,6 +21,7 @@ use super::program::{
     AggregateId, EVENT, FilterId, Function, Leaf, LeafId, PROFILE, Program, RankKey, SetExpr,
     aggregate,
 };
+use super::verdict::Trend;
 
 /// What has to be looked at to find the profiles whose answer may have changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +30,10 @@ pub struct Touch {
     pub events: SetExpr,
     /// Among all rows: those whom the time moved over.
     pub moved: SetExpr,
+    /// Of these, those for whom a condition on their own row is another one.
+    pub flipped: SetExpr,
+    /// What the time moved, by leaf.
+    pub sides: BTreeMap<LeafId, Sides>,
     /// A profile is touched where its row in `profiles` came, went or changed such that one of these
     /// is no longer what it was.
     pub attributes: BTreeSet<LeafId>,
@@ -40,6 +45,15 @@ pub struct Touch {
     pub ranks: Option<LeafId>,
 }
 
+/// Whom time alone may have taken out of a leaf, and whom it may have let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sides {
+    /// Of all others it stays true, if it was.
+    pub may_fail: SetExpr,
+    /// Of all others it stays untrue, if it was.
+    pub may_hold: SetExpr,
+}
+
 /// What touches a profile of a segment that was `before`, and is `now`; nothing where that cannot be
 /// told.
 pub fn touch(program: &mut Program, before: &SetExpr, now: &SetExpr) -> Option<Touch> {
@@ -48,20 +62,59 @@ pub fn touch(program: &mut Program, before: &SetExpr, now: &SetExpr) -> Option<T
     if ranks.is_none() {
         pairs.sets(before, now)?;
     }
-    let Found { rows, moved, attributes, flipped, reads_attributes, segments } = pairs.found;
-    let mut passing = |filters: BTreeSet<FilterId>| {
-        let leaf = |filter| SetExpr::Leaf(program.leaf(Leaf::Events(filter)));
-        SetExpr::any(filters.into_iter().map(leaf).collect::<Vec<_>>())
-    };
-    let (events, moved) = (passing(rows), passing(moved));
+    let Found { rows, moved, attributes, flipped, reads_attributes, segments, sides } = pairs.found;
+    let (events, moved) = (program.passing(rows), program.passing(moved));
+    let sides = sides.into_iter().map(|(leaf, Moved { leaving, entering })| {
+        let may_fail = program.passing(leaving);
+        (leaf, Sides { may_fail, may_hold: program.passing(entering) })
+    });
+    let sides = sides.collect();
     let one_of = |(a, b): (LeafId, LeafId)| {
         let both = SetExpr::all([SetExpr::Leaf(a), SetExpr::Leaf(b)]);
         let any = SetExpr::any([SetExpr::Leaf(a), SetExpr::Leaf(b)]);
         SetExpr::all([any, both.negated()])
     };
-    let moved = SetExpr::any(flipped.into_iter().map(one_of).chain([moved]));
-    Some(Touch { events, moved, attributes, reads_attributes, segments, ranks })
+    let flipped = SetExpr::any(flipped.into_iter().map(one_of));
+    let moved = SetExpr::any([flipped.clone(), moved]);
+    Some(Touch { events, moved, flipped, sides, attributes, reads_attributes, segments, ranks })
 }
+
+/// Rows that are let through at one of the two moments and not at the other: by a filter, those that it
+/// loses and those that it gains; by a leaf, those that may take profiles out, and those that may let
+/// them in. Some may be both.
+#[derive(Debug, Clone, Default)]
+struct Moved {
+    leaving: BTreeSet<FilterId>,
+    entering: BTreeSet<FilterId>,
+}
+
+impl Moved {
+    fn add(&mut self, other: Self) {
+        self.leaving.extend(other.leaving);
+        self.entering.extend(other.entering);
+    }
+
+    fn any(&self) -> impl Iterator<Item = FilterId> {
+        self.leaving.iter().chain(&self.entering).copied()
+    }
+
+    /// Rows that may do either.
+    fn either(filters: impl IntoIterator<Item = FilterId>) -> Self {
+        let leaving: BTreeSet<FilterId> = filters.into_iter().collect();
+        Self { entering: leaving.clone(), leaving }
+    }
+}
+
+/// Whether rows between two moments leave a filter, or enter it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Leaving,
+    Entering,
+    Either,
+}
+
+/// A span of time from the first moment to before the second.
+type Span = (i64, i64, Way);
 
 struct Pairs<'a> {
     program: &'a mut Program,
@@ -79,6 +132,7 @@ struct Found {
     flipped: BTreeSet<(LeafId, LeafId)>,
     reads_attributes: bool,
     segments: BTreeSet<String>,
+    sides: BTreeMap<LeafId, Moved>,
 }
 
 /// Each step gives nothing where the two differ in a way that is not followed.
@@ -101,6 +155,13 @@ impl Pairs<'_> {
     }
 
     fn leaves(&mut self, before: LeafId, now: LeafId) -> Option<()> {
+        let moved = self.leaf(before, now)?;
+        self.found.sides.entry(now).or_default().add(moved);
+        Some(())
+    }
+
+    /// What time moved of a leaf.
+    fn leaf(&mut self, before: LeafId, now: LeafId) -> Option<Moved> {
         let (one, other) =
             (self.program.leaves[before.0].clone(), self.program.leaves[now.0].clone());
         match (one, other) {
@@ -109,53 +170,98 @@ impl Pairs<'_> {
                 if before != now {
                     self.found.flipped.insert((before, now));
                 }
-                Some(())
+                Some(Moved::default())
             }
             (Leaf::Events(before), Leaf::Events(now)) => self.filters(before, now),
             (
                 Leaf::Groups { condition: before, among: among_before },
-                Leaf::Groups { condition: now, among: among_now },
-            ) => {
-                match (among_before, among_now) {
-                    (None, None) => {}
-                    (Some(before), Some(now)) => self.filters(before, now)?,
-                    _ => return None,
-                }
-                self.conditions(&before, &now)
-            }
+                Leaf::Groups { condition, among },
+            ) => self.grouped((&before, among_before), (&condition, among)),
             (
                 Leaf::Sequence {
-                    first: first_before,
-                    then: then_before,
+                    first: old_first,
+                    then: old_then,
                     from_us: a,
                     to_us: b,
                     without: c,
                 },
                 Leaf::Sequence { first, then, from_us, to_us, without },
             ) if (a, b, c) == (from_us, to_us, without) => {
-                self.filters(first_before, first)?;
-                self.filters(then_before, then)
+                let mut moved = self.filters(old_first, first)?;
+                let Moved { leaving, entering } = self.filters(old_then, then)?;
+                // Where the second is missed, one that leaves is one that is missing.
+                let (leaving, entering) =
+                    if without { (entering, leaving) } else { (leaving, entering) };
+                moved.add(Moved { leaving, entering });
+                Some(moved)
             }
             (Leaf::Windowed(before), Leaf::Windowed(now)) if before.windows == now.windows => {
-                self.filters(before.rows, now.rows)?;
+                let mut moved = self.filters(before.rows, now.rows)?;
                 // What a row knows of others has not changed where none of its profile's rows did.
                 let common = self.common(before.rows, now.rows);
-                let pairs = before.conditions.iter().zip(&now.conditions);
                 same_number(&before.conditions, &now.conditions)?;
-                let mut moved = Vec::new();
-                for (before, now) in pairs {
-                    moved.extend(moments_between(before, now)?);
+                for (before, now) in before.conditions.iter().zip(&now.conditions) {
+                    moved.add(self.moved(&common, &moments_between(before, now)?));
                 }
-                self.moved(&common, &moved);
-                Some(())
+                Some(Moved::either(moved.any()))
             }
             (Leaf::Local(before), Leaf::Local(now))
                 if (&before.columns, &before.plan) == (&now.columns, &now.plan) =>
             {
-                self.filters(before.rows, now.rows)
+                let moved = self.filters(before.rows, now.rows)?;
+                Some(Moved::either(moved.any()))
             }
             _ => None,
         }
+    }
+
+    fn grouped(
+        &mut self,
+        (before, among_before): (&Expr, Option<FilterId>),
+        (now, among): (&Expr, Option<FilterId>),
+    ) -> Option<Moved> {
+        let of_among = match (among_before, among) {
+            (None, None) => Moved::default(),
+            (Some(before), Some(now)) => self.filters(before, now)?,
+            _ => return None,
+        };
+        let mut aggregates = Vec::new();
+        let compared = self.conditions((before, now), &mut aggregates)?;
+        Some(self.groups((now, among), of_among, &aggregates, compared))
+    }
+
+    /// Whom the rows that moved may take out of groups, and whom they may let in: `aggregates` have their
+    /// groups' rows and their own, `compared` are rows between moments that times are compared with.
+    fn groups(
+        &self,
+        (condition, among): (&Expr, Option<FilterId>),
+        of_among: Moved,
+        aggregates: &[(AggregateId, Moved, Moved)],
+        compared: BTreeSet<FilterId>,
+    ) -> Moved {
+        let mut all = Moved::either(compared);
+        let is_in_group = |id: AggregateId| Some(self.program.aggregates[id.0].group) == among;
+        if !aggregates.iter().all(|(id, ..)| is_in_group(*id)) {
+            all.add(Moved::either(of_among.any()));
+            let own = aggregates.iter().flat_map(|(_, group, rows)| group.any().chain(rows.any()));
+            all.add(Moved::either(own));
+            return all;
+        }
+        all.add(of_among);
+        for (id, _, rows) in aggregates {
+            let effect = self.program.effect(condition, *id);
+            // A value that has lost its last row is null, and what is compared with it not true.
+            all.leaving.extend(&rows.leaving);
+            if !matches!(effect, Some(Trend::Up | Trend::Fixed)) {
+                all.leaving.extend(&rows.entering);
+                all.entering.extend(&rows.leaving);
+            }
+            let may_rise = !matches!(effect, Some(Trend::Down | Trend::Fixed));
+            if may_rise || self.program.is_null_with_rows(*id) {
+                all.entering.extend(&rows.entering);
+            }
+        }
+        all
     }
 
     /// The leaf of `now`, where both are the first profiles in the same order.
@@ -176,15 +282,16 @@ impl Pairs<'_> {
         }
         self.sets(&old.among, &new.among)?;
         let mut keys = old.keys.iter().zip(&new.keys);
-        keys.try_for_each(|(old, new)| self.followed(&old.value, &new.value))?;
+        let mut aggregates = Vec::new();
+        keys.try_for_each(|(old, new)| self.followed((&old.value, &new.value), &mut aggregates))?;
         Some(*now)
     }
 
     /// Rows that pass exactly one of the two lie between moments that they are compared with.
-    fn filters(&mut self, before: FilterId, now: FilterId) -> Option<()> {
+    fn filters(&mut self, before: FilterId, now: FilterId) -> Option<Moved> {
         self.found.rows.extend([before, now]);
         if before == now {
-            return Some(());
+            return Some(Moved::default());
         }
         // Conditions lie in the order of their texts, and so of their moments.
         let shaped = |id: FilterId| {
@@ -203,8 +310,7 @@ impl Pairs<'_> {
             moved.extend(moments_between(before, now)?);
         }
         let common = self.common(before, now);
-        self.moved(&common, &moved);
-        Some(())
+        Some(self.moved(&common, &moved))
     }
 
     /// The conditions that both filters have.
@@ -213,39 +319,60 @@ impl Pairs<'_> {
         one.iter().filter(|condition| other.contains(condition)).cloned().collect()
     }
 
-    /// Notes the rows that pass `conditions` and lie between two moments of any pair.
-    fn moved(&mut self, conditions: &[Expr], pairs: &[(i64, i64)]) {
-        for (from, before) in pairs {
+    /// Notes the rows that pass `conditions` and lie in any of `spans`.
+    fn moved(&mut self, conditions: &[Expr], spans: &[Span]) -> Moved {
+        let mut moved = Moved::default();
+        for (from, before, way) in spans {
             let mut conditions = conditions.to_vec();
             conditions.push(ts().gt_eq(microseconds(*from)));
             conditions.push(ts().lt(microseconds(*before)));
             let filter = self.program.filter(conditions);
             self.found.moved.insert(filter);
+            if *way != Way::Entering {
+                moved.leaving.insert(filter);
+            }
+            if *way != Way::Leaving {
+                moved.entering.insert(filter);
+            }
         }
+        moved
     }
 
     /// Follows the aggregates of two expressions that are the same but for them.
-    fn followed(&mut self, before: &Expr, now: &Expr) -> Option<()> {
+    fn followed(
+        &mut self,
+        (before, now): (&Expr, &Expr),
+        into: &mut Vec<(AggregateId, Moved, Moved)>,
+    ) -> Option<()> {
         self.found.reads_attributes |= now
             .column_refs()
             .iter()
             .any(|c| c.relation.as_ref().is_some_and(|r| r.table() == PROFILE));
-        let mut pairs = named(before).into_iter().zip(named(now));
-        pairs.try_for_each(|(old, new)| self.aggregates(old, new))
+        for (old, new) in named(before).into_iter().zip(named(now)) {
+            into.push(self.aggregates(old, new)?);
+        }
+        Some(())
     }
 
-    fn conditions(&mut self, before: &Expr, now: &Expr) -> Option<()> {
+    /// The rows between moments that times are compared with; the aggregates that are named go `into`.
+    fn conditions(
+        &mut self,
+        (before, now): (&Expr, &Expr),
+        into: &mut Vec<(AggregateId, Moved, Moved)>,
+    ) -> Option<BTreeSet<FilterId>> {
         if is_same(before, now) {
-            return self.followed(before, now);
+            self.followed((before, now), into)?;
+            return Some(BTreeSet::new());
         }
         match (before, now) {
-            (Expr::Not(before), Expr::Not(now)) => self.conditions(before, now),
+            (Expr::Not(before), Expr::Not(now)) => self.conditions((before, now), into),
             (Expr::BinaryExpr(before), Expr::BinaryExpr(now)) if before.op == now.op => {
                 if matches!(now.op, Operator::And | Operator::Or) {
-                    self.conditions(&before.left, &now.left)?;
-                    return self.conditions(&before.right, &now.right);
+                    let mut left = self.conditions((&before.left, &now.left), into)?;
+                    left.extend(self.conditions((&before.right, &now.right), into)?);
+                    return Some(left);
                 }
-                self.extremes(before, now)
+                self.extremes((before, now), into)
             }
             _ => None,
         }
@@ -253,7 +380,11 @@ impl Pairs<'_> {
 
     /// The first or last time, compared with a moment that moved: one who is on the other side of it
     /// now has a row in between.
-    fn extremes(&mut self, before: &BinaryExpr, now: &BinaryExpr) -> Option<()> {
+    fn extremes(
+        &mut self,
+        (before, now): (&BinaryExpr, &BinaryExpr),
+        into: &mut Vec<(AggregateId, Moved, Moved)>,
+    ) -> Option<BTreeSet<FilterId>> {
         use Operator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
         if !matches!(now.op, Lt | LtEq | Gt | GtEq | Eq | NotEq) {
             return None;
@@ -272,20 +403,24 @@ impl Pairs<'_> {
         {
             return None;
         }
-        self.aggregates(old, new)?;
+        into.push(self.aggregates(old, new)?);
         let conditions = self.program.filters[of.rows.0].0.clone();
-        self.moved(&conditions, &[(was.min(is), was.max(is).saturating_add(1))]);
-        Some(())
+        let between = (was.min(is), was.max(is).saturating_add(1), Way::Either);
+        Some(self.moved(&conditions, &[between]).leaving)
     }
 
-    fn aggregates(&mut self, before: AggregateId, now: AggregateId) -> Option<()> {
+    /// The aggregate now, and the rows that its group and it lost and gained.
+    fn aggregates(
+        &mut self,
+        before: AggregateId,
+        now: AggregateId,
+    ) -> Option<(AggregateId, Moved, Moved)> {
         let old = self.program.aggregates[before.0].clone();
         let new = self.program.aggregates[now.0].clone();
         if (old.function, &old.argument) != (new.function, &new.argument) {
             return None;
         }
-        self.filters(old.group, new.group)?;
-        self.filters(old.rows, new.rows)
+        Some((now, self.filters(old.group, new.group)?, self.filters(old.rows, new.rows)?))
     }
 }
 
@@ -311,7 +446,7 @@ fn shape(condition: &Expr) -> (Expr, Vec<TimeRange>) {
 
 /// The spans of time outside of which two conditions on a row say the same, which differ in moments that
 /// the time is compared with; nothing where they differ in anything else.
-fn moments_between(before: &Expr, now: &Expr) -> Option<Vec<(i64, i64)>> {
+fn moments_between(before: &Expr, now: &Expr) -> Option<Vec<Span>> {
     if before == now {
         return Some(Vec::new());
     }
@@ -319,10 +454,23 @@ fn moments_between(before: &Expr, now: &Expr) -> Option<Vec<(i64, i64)>> {
     if old != new {
         return None;
     }
-    let ends = were.iter().zip(&are);
-    let ends = ends.flat_map(|(old, new)| [(old.from, new.from), (old.before, new.before)]);
-    let moved = ends.filter(|(one, other)| one != other);
-    Some(moved.map(|(one, other)| (one.min(other), one.max(other))).collect())
+    // Which way rows go is plain where the comparison is all of the condition.
+    let is_plain = time_range(now).is_some();
+    let span = |one: i64, other: i64, grows: bool| {
+        let way = match (is_plain, grows) {
+            (false, _) => Way::Either,
+            (true, true) => Way::Entering,
+            (true, false) => Way::Leaving,
+        };
+        (one != other).then_some((one.min(other), one.max(other), way))
+    };
+    let spans = were.iter().zip(&are).flat_map(|(old, new)| {
+        [
+            span(old.from, new.from, new.from < old.from),
+            span(old.before, new.before, new.before > old.before),
+        ]
+    });
+    Some(spans.flatten().collect())
 }
 
 pub(super) fn ts() -> Expr {

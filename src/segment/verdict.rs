@@ -10,7 +10,7 @@
 //! All of it is set algebra over leaves: evaluated over the new rows alone, it says whom a segment has
 //! gained, whom it has lost, and of whom it cannot be told ([`Verdicts`]).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::datatypes::DataType;
 
@@ -19,7 +19,7 @@ use crate::query::df::{BinaryExpr, Expr, Operator, ScalarValue, split_conjunctio
 use super::program::{
     Aggregate, AggregateId, FilterId, Function, Leaf, LeafId, PROFILE, Program, SetExpr, aggregate,
 };
-use super::touch::ts;
+use super::touch::{Sides, ts};
 
 /// Results of integer arithmetic below this do not overflow.
 const SAFE: u128 = 1 << 62;
@@ -80,7 +80,7 @@ impl Verdict {
 /// Where a value goes as rows are added. Of conditions: false is less than null, and null is less
 /// than true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trend {
+pub(super) enum Trend {
     Fixed,
     Up,
     Down,
@@ -108,8 +108,33 @@ impl Program {
     /// What new rows say of segment `set`, whose last members are `was`. `touched` are those who have
     /// new rows that it looks at.
     pub fn verdicts(&mut self, set: &SetExpr, was: &SetExpr, touched: &SetExpr) -> Verdicts {
+        self.verdicts_by(set, (was, touched), &|program, leaf| program.verdict(leaf))
+    }
+
+    /// What the time that passed says of segment `set`, whose last members are `was`, where it moved what
+    /// `sides` say by leaf. `touched` are those whom it moved anything of.
+    pub fn moved(
+        &mut self,
+        set: &SetExpr,
+        (was, touched): (&SetExpr, &SetExpr),
+        sides: &BTreeMap<LeafId, Sides>,
+    ) -> Verdicts {
+        self.verdicts_by(set, (was, touched), &|_, leaf| match sides.get(&leaf).cloned() {
+            Some(Sides { may_fail, may_hold }) => {
+                Verdict { may_fail, may_hold, ..Verdict::default() }
+            }
+            None => Verdict::default(),
+        })
+    }
+
+    fn verdicts_by(
+        &mut self,
+        set: &SetExpr,
+        (was, touched): (&SetExpr, &SetExpr),
+        of: &dyn Fn(&mut Self, LeafId) -> Verdict,
+    ) -> Verdicts {
         let others = SetExpr::all([touched.clone(), was.clone().negated()]);
-        let Verdict { holds, fails, .. } = self.verdict_on(set, (was, &others), touched);
+        let Verdict { holds, fails, .. } = self.verdict_on(set, (was, &others), touched, of);
         Verdicts { members: holds, others: fails }
     }
 
@@ -120,26 +145,27 @@ impl Program {
         set: &SetExpr,
         was: (&SetExpr, &SetExpr),
         touched: &SetExpr,
+        of: &dyn Fn(&mut Self, LeafId) -> Verdict,
     ) -> Verdict {
         let unknown = &SetExpr::Nothing;
         let verdict = match set {
             SetExpr::Nothing => Verdict { fails: touched.clone(), ..Verdict::default() },
             // Those whom a segment gained or lost are followed by themselves.
             SetExpr::Segment(_) => Verdict::default(),
-            SetExpr::Leaf(leaf) => self.verdict(*leaf),
-            SetExpr::Not(inner) => self.verdict_on(inner, (was.1, was.0), touched).negated(),
+            SetExpr::Leaf(leaf) => of(self, *leaf),
+            SetExpr::Not(inner) => self.verdict_on(inner, (was.1, was.0), touched, of).negated(),
             SetExpr::And(parts) => {
                 let parts = self.not_implied(parts);
                 let of_parts: Vec<Verdict> = parts
                     .into_iter()
-                    .map(|part| self.verdict_on(part, (was.0, unknown), touched))
+                    .map(|part| self.verdict_on(part, (was.0, unknown), touched, of))
                     .collect();
                 Verdict::all(&of_parts)
             }
             SetExpr::Or(parts) => {
                 let of_parts: Vec<Verdict> = parts
                     .iter()
-                    .map(|part| self.verdict_on(part, (unknown, was.1), touched).negated())
+                    .map(|part| self.verdict_on(part, (unknown, was.1), touched, of).negated())
                     .collect();
                 Verdict::all(&of_parts).negated()
             }
@@ -201,7 +227,7 @@ impl Program {
     }
 
     /// Those who have a row that passes any of `filters`.
-    fn passing(&mut self, filters: impl IntoIterator<Item = FilterId>) -> SetExpr {
+    pub(super) fn passing(&mut self, filters: impl IntoIterator<Item = FilterId>) -> SetExpr {
         let leaves: Vec<SetExpr> = filters
             .into_iter()
             .map(|filter| SetExpr::Leaf(self.leaf(Leaf::Events(filter))))
@@ -273,14 +299,14 @@ impl Program {
 
     /// Whether the aggregate may be null where its group has rows: a comparison with it is then neither
     /// true nor false, and may become either.
-    fn is_null_with_rows(&self, id: AggregateId) -> bool {
+    pub(super) fn is_null_with_rows(&self, id: AggregateId) -> bool {
         let Aggregate { group, rows, function, argument, .. } = &self.aggregates[id.0];
         let never = matches!(function, Function::Count | Function::CountDistinct);
         !never && (group != rows || argument.as_ref() != Some(&ts()))
     }
 
     /// Where `condition` goes as rows are added to aggregate `id`; nothing where it may go both ways.
-    fn effect(&self, condition: &Expr, id: AggregateId) -> Option<Trend> {
+    pub(super) fn effect(&self, condition: &Expr, id: AggregateId) -> Option<Trend> {
         let Aggregate { function, data_type, .. } = &self.aggregates[id.0];
         // What floats come to depends on the order of their rows.
         let is_ordered = data_type.is_integer()
