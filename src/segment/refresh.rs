@@ -76,6 +76,8 @@ struct Told {
     touched: SetExpr,
     verdicts: Verdicts,
     untold: SetExpr,
+    /// Whether the verdicts may be others than what was.
+    moves: bool,
 }
 
 /// What a segment's last membership is called beside it. No segment has such a name.
@@ -160,7 +162,8 @@ impl Batch {
     fn asked_of_rows(&mut self, touches: &BTreeMap<String, Touch>) -> Vec<Asked> {
         self.asked(touches, &|program, set, was, touch| {
             let verdicts = program.verdicts(set, was, &touch.events);
-            Told { touched: touch.events.clone(), verdicts, untold: SetExpr::Nothing }
+            let (touched, untold) = (touch.events.clone(), SetExpr::Nothing);
+            Told { touched, verdicts, untold, moves: true }
         })
     }
 
@@ -168,7 +171,9 @@ impl Batch {
     fn asked_of_time(&mut self, touches: &BTreeMap<String, Touch>) -> Vec<Asked> {
         self.asked(touches, &|program, set, was, touch| {
             let verdicts = program.moved(set, (was, &touch.moved), &touch.sides);
-            Told { touched: touch.moved.clone(), verdicts, untold: touch.flipped.clone() }
+            let (touched, untold) = (touch.moved.clone(), touch.flipped.clone());
+            // Time alone tells who stays.
+            Told { touched, verdicts, untold, moves: false }
         })
     }
 
@@ -184,25 +189,25 @@ impl Batch {
         for (name, touch) in touches {
             let Some(Ok(set)) = self.sets.get(name) else { continue };
             let was = SetExpr::Segment(was(name));
-            let Told { touched, verdicts, untold } = told(program, set, &was, touch);
+            let Told { touched, verdicts, untold, moves } = told(program, set, &was, touch);
             let Verdicts { members, others } = verdicts;
             if touched == SetExpr::Nothing {
                 continue;
             }
-            let of_told = |sets: [SetExpr; 2]| {
-                // Who is ranked where is not told profile by profile.
-                if touch.ranks.is_some() {
-                    return SetExpr::Nothing;
-                }
-                SetExpr::all([touched.clone()].into_iter().chain(sets))
+            // Who is ranked where is not told profile by profile.
+            let told = match touch.ranks {
+                Some(_) => SetExpr::Nothing,
+                None => SetExpr::any([members.clone(), others.clone()]),
             };
-            let told = SetExpr::any([members.clone(), others.clone()]);
-            let told = if touch.ranks.is_some() { SetExpr::Nothing } else { told };
+            let moves = |sets: [SetExpr; 2]| match touch.ranks {
+                None if moves => SetExpr::all([touched.clone()].into_iter().chain(sets)),
+                _ => SetExpr::Nothing,
+            };
             let open = SetExpr::all([touched.clone(), told.negated()]);
             all.push(Asked {
                 name: name.clone(),
-                entered: of_told([members, was.clone().negated()]),
-                left: of_told([others, was]),
+                entered: moves([members, was.clone().negated()]),
+                left: moves([others, was]),
                 open: SetExpr::any([open, untold]),
                 touched,
             });
@@ -294,16 +299,21 @@ impl Lookup<'_> {
                 named("left", left),
             ]
         });
+        let sets = sets.filter(|(_, set)| *set != SetExpr::Nothing);
         let batch = self.batch.with_sets(sets);
         let mut run = batch.run_within(self.session, self.limits, known.collect(), within).await?;
-        for Asked { name, .. } in asked {
-            let mut found = |what: &str| run.memberships.remove(&format!("{what} {name}"));
-            let Some(all) = found("touched") else {
+        for Asked { name, touched: all, open, entered, left } in asked {
+            let mut found = |what: &str, set: &SetExpr| match set {
+                SetExpr::Nothing => Some(Membership::new()),
+                _ => run.memberships.remove(&format!("{what} {name}")),
+            };
+            let Some(all) = found("touched", all) else {
                 touched.remove(name);
                 continue;
             };
             let Some(into) = touched.get_mut(name) else { continue };
-            into.also(match (found("open"), found("entered"), found("left")) {
+            let sets = (found("open", open), found("entered", entered), found("left", left));
+            into.also(match sets {
                 (Some(open), Some(entered), Some(left)) => Touched { all, open, entered, left },
                 // Some rows alone may fail where all rows do not.
                 _ => Touched { open: all.clone(), all, ..Touched::default() },

@@ -21,13 +21,19 @@ use super::super::program::{AggregateId, FilterId};
 use super::collect::Collected;
 use super::condition::Columns;
 use super::plan::{Need, Work};
-use super::select::{ForEvent, Special};
+use super::select::{ForEvent, Special, TimeRange};
 use super::sequence::Moments;
 use super::shard::Shard;
 use super::slices::Part;
 use super::state::{Rows, State, integers};
 use super::whom::Whom;
 use super::words::Words;
+
+/// One row in so many is few: then they are taken out before conditions are evaluated.
+const FEW: usize = 4;
+
+/// Spans of time that rows are held against one by one.
+const RANGES_MAX: usize = 4;
 
 /// What the pass found of each profile of a shard.
 #[derive(Debug, Default)]
@@ -217,10 +223,31 @@ impl Pass<'_> {
             if self.shard.is_chosen() {
                 self.feed_chosen(job, columns, found)?;
             } else {
-                self.feed(job, &columns, found)?;
+                self.feed(job, &self.in_time(job, columns)?, found)?;
             }
         }
         Ok(())
+    }
+
+    /// The rows of one run that lie in the time of any of its filters, where few do: conditions are then
+    /// evaluated for these alone.
+    fn in_time(self, job: &Job, columns: Columns) -> Result<Columns> {
+        let rows = columns.rows();
+        let mut ranges: Vec<TimeRange> = Vec::new();
+        for (place, checks_time) in &job.uses {
+            let range = job.special(&self.needs[*place]).time;
+            if !checks_time || (ranges.len() == RANGES_MAX && !ranges.contains(&range)) {
+                return Ok(columns);
+            }
+            if !ranges.contains(&range) {
+                ranges.push(range);
+            }
+        }
+        let Ok(ts) = columns.column(tables::TS) else { return Ok(columns) };
+        let ts = integers(&ts)?;
+        let lies = |ts: i64| ranges.iter().any(|range| ts >= range.from && ts < range.before);
+        let lying = Words::of_values(ts.values(), lies);
+        if lying.count() * FEW > rows { Ok(columns) } else { columns.only(&lying) }
     }
 
     /// Feeds the rows of one run that have a place, where few have one.
@@ -306,7 +333,7 @@ struct Selector<'a> {
     ts: &'a [i64],
     /// The rows of profiles of this shard, where the file has others too.
     own: Option<Words>,
-    times: HashMap<super::select::TimeRange, Rc<Words>>,
+    times: HashMap<TimeRange, Rc<Words>>,
     atoms: HashMap<usize, Result<Rc<Words>>>,
 }
 
