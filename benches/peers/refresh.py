@@ -6,7 +6,8 @@
 The project must be loaded (segments.py beside this file does that). It is copied; the 200 segments are built in the copy,
 and 0.1 % new events ingested: rows drawn from the last month, moved to its last day. In each round a fresh copy is
 refreshed, built again with nothing changed, and built with --full, which must move nobody. A warm session
-(`throng sql`) does the same. With --next-day the events are of the day after, and the moment moves by that day.
+(`throng sql`) does the same. With --next-day the events are of the day after, and the moment moves by that day; the segments' moments
+are then written as `now() - INTERVAL`, as one would for a build every day.
 
 Needs pyarrow and numpy.
 """
@@ -14,6 +15,7 @@ import argparse
 import glob
 import json
 import os
+import re
 import shutil
 import statistics
 import sys
@@ -46,6 +48,21 @@ def new_events(data, path, next_day):
     return rows.num_rows, len(set(rows["profile_id"].to_pylist()))
 
 
+def roll(project):
+    """Writes the moments of the segments of `project` as days before now()."""
+    now = np.datetime64(AS_OF, "D")
+
+    def ago(match):
+        days = int((now - np.datetime64(match.group(1), "D")).astype(int))
+        return f"(now() - INTERVAL '{days} days')"
+
+    for path in glob.glob(os.path.join(project, "sql", "segments", "*.sql")):
+        with open(path, encoding="utf-8") as file:
+            sql = file.read()
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(re.sub(r"TIMESTAMP '(\d{4}-\d\d-\d\d) 00:00:00'", ago, sql))
+
+
 class Copies:
     """Copies of a project, and what its builds in them took."""
 
@@ -63,6 +80,8 @@ class Copies:
         """The base: the 200 segments built, then the new events ingested."""
         shutil.rmtree(self.args.work, ignore_errors=True)
         shutil.copytree(self.args.project, self.base)
+        if self.args.next_day:
+            roll(self.base)
         events = os.path.join(self.args.work, "new.parquet")
         rows, profiles = new_events(self.args.data, events, self.args.next_day)
         throng = self.throng(self.base)
