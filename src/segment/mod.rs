@@ -13,7 +13,7 @@
 //! - [`touch`]: what can have moved a profile into a segment or out of it since an earlier build
 //! - [`verdict`]: what rows that came say of it by themselves
 //! - [`refresh`]: the profiles whom a refresh has to look at again
-//! - [`doubts`]: why a set is empty
+//! - [`mod@doubts`]: why a set is empty
 //! - [`batch`]: many segments planned, compiled and evaluated together
 
 pub mod batch;

@@ -10,7 +10,7 @@
 //! - [`schema`]: which Arrow types are kept, how schemas widen, how batches conform
 //! - [`chunks`]: rows of single columns of a file, for the passes of the compiler
 //! - [`kept`]: decoded columns that a warm session keeps; [`cache`]: within a limit
-//! - [`dictionary`]: columns of few values, as passes read them
+//! - [`mod@dictionary`]: columns of few values, as passes read them
 //! - [`runs`]: where in a file of events each event lies
 //! - [`encode`]: sorted batches to Parquet bytes with pages that a scan can skip
 //! - [`stats`]: per-file minima and maxima, in Delta's JSON
