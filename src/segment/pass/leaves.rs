@@ -93,8 +93,9 @@ impl<'a> Evidence<'a> {
         among: Option<FilterId>,
         whom: Option<&Words>,
     ) -> Result<Words> {
+        let Some(whom) = whom else { return Ok(Words::zeros(self.shard.span)) };
         let mut domain = self.domain(among)?.clone();
-        domain.and(whom.map_or(&[], |whom| &whom.0));
+        domain.and(&whom.0);
         if let Some(words) = compared(condition, &domain, self.found, &self.work.program) {
             return Ok(words);
         }
