@@ -87,13 +87,14 @@ pub(super) async fn run(
         }
     }
     for file in &shard.events {
-        if needs.iter().all(|need| need.time.misses(moments_of(file))) {
+        let span = moments_of(file);
+        if needs.iter().all(|need| need.time.misses(span)) {
             continue;
         }
         let open = work.files.open(&work.store, TableName::Events, file).await?;
         for group in 0..open.groups() {
             let runs = work.files.runs(&open, group).await?;
-            let mut jobs = jobs(work, part, &runs, moments_of(file))?;
+            let mut jobs = jobs(work, part, &runs, span)?;
             if let Some(whom) = whom {
                 jobs.retain_mut(|job| job.is_asked(whom, (needs, shard.span)));
             }
