@@ -35,9 +35,6 @@ const FEW: usize = 4;
 /// Spans of time that rows are held against one by one.
 const RANGES_MAX: usize = 4;
 
-/// Fewer filters than this are asked of all rows at once: taking rows out would cost more.
-const MANY: usize = 8;
-
 /// What the pass found of each profile of a shard.
 #[derive(Debug, Default)]
 pub(super) struct Found {
@@ -236,7 +233,8 @@ impl Pass<'_> {
     /// The rows of one run that lie in the time of any of its filters, where few do: conditions are then
     /// evaluated for these alone.
     fn in_time(self, job: &Job, columns: Columns) -> Result<Columns> {
-        if job.uses.len() < MANY {
+        // One filter alone is asked of all rows at once: taking rows out would cost more.
+        if job.uses.len() < 2 {
             return Ok(columns);
         }
         let rows = columns.rows();
