@@ -79,6 +79,10 @@ impl Running<'_> {
         let alone = batch.of(&names);
         let asked = alone.asks(asked(&open, &before, &alone, &ranks));
         let all = self.any(asked.iter().map(|ask| &ask.whom));
+        // Few of each segment may be many of all: they are evaluated in full then.
+        if !self.is_few(&all) {
+            return Ok(());
+        }
         let known = alone.known(&self.session);
         let within = Within { among: Some(&all), asked: Some(&asked), files: None };
         let mut run = alone.run_within(&self.session, self.request.limits, known, within).await?;
@@ -182,16 +186,18 @@ impl Running<'_> {
         // In the order of needs, so that what a segment reads is decided before it.
         for (name, _) in todo {
             let Some(mut own) = found.remove(name) else { continue };
-            let mut needs = touches[name].segments.iter();
-            let is_followed = needs.all(|need| match touched.get(need) {
-                // Whom it takes is known when all are ranked, and may be somebody who is not touched.
-                Some(whom) if touches[need].ranks.is_some() => whom.all.is_empty(),
-                Some(whom) => {
-                    own.add(&whom.all);
-                    true
-                }
-                None => self.is_settled(need, name),
-            });
+            let mut is_followed = true;
+            for need in &touches[name].segments {
+                is_followed &= match touched.get(need) {
+                    // Whom it takes is known when all are ranked, and may be somebody not touched.
+                    Some(whom) if touches[need].ranks.is_some() => whom.all.is_empty(),
+                    Some(whom) => {
+                        own.add(&whom.all);
+                        true
+                    }
+                    None => self.is_settled(need, name),
+                };
+            }
             if is_followed {
                 touched.insert(name.clone(), own);
             }

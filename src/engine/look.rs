@@ -224,7 +224,7 @@ impl Engine {
     pub async fn doubts(&self, what: &str, as_of: Option<AsOf>) -> Result<Vec<String>> {
         let Some((sql, file)) = query_of(&self.project, what) else { return Ok(Vec::new()) };
         let session = self.session_for(sql, file, self.as_of(as_of)?).await?;
-        doubts(&session, &session.plan(sql, file).await?, Effort::Columns).await
+        Ok(doubts(&session, &session.plan(sql, file).await?, Effort::Columns).await)
     }
 
     /// Runs any query.

@@ -163,7 +163,7 @@ impl WarmSession {
         let Some((sql, file)) = query_of(&project, what) else { return Ok(Vec::new()) };
         self.define(&opened, sql, file).await?;
         let plan = opened.session.plan(sql, file).await?;
-        doubts(&opened.session, &plan, Effort::Columns).await
+        Ok(doubts(&opened.session, &plan, Effort::Columns).await)
     }
 
     /// The members of `what`: a segment's name, or a query that returns `profile_id`.

@@ -26,19 +26,20 @@ pub enum Effort {
     Columns,
 }
 
-/// What `plan` looks for and no row has, in words.
-///
-/// # Errors
-/// Where the store cannot be read.
-pub async fn doubts(session: &Session, plan: &Plan, effort: Effort) -> Result<Vec<String>> {
+/// What `plan` looks for and no row has, in words. It is only a hint: where the store cannot be read, there
+/// is none.
+pub async fn doubts(session: &Session, plan: &Plan, effort: Effort) -> Vec<String> {
     let mut doubts = Vec::new();
     for (column, word) in plan.words() {
-        let Some((table, known)) = values(session, &column, effort).await? else { continue };
-        if !known.contains(&word) {
-            doubts.push(doubt((table, &column), &word, &known));
+        match values(session, &column, effort).await {
+            Ok(Some((table, known))) if !known.contains(&word) => {
+                doubts.push(doubt((table, &column), &word, &known));
+            }
+            Ok(_) => {}
+            Err(error) => tracing::debug!(column, %error, "its values are not known"),
         }
     }
-    Ok(doubts)
+    doubts
 }
 
 fn doubt((table, column): (TableName, &str), word: &str, known: &BTreeSet<String>) -> String {

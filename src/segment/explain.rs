@@ -7,7 +7,7 @@ use crate::query::{Session, to_sql};
 
 use super::program::{
     AGGREGATE, Aggregate, AggregateId, EVENT, FilterId, Function, Leaf, LeafId, Local, PROFILE,
-    Program, SetExpr, Span, WINDOW, WindowCall, Windowed, is_true,
+    Program, SetExpr, Span, WINDOW, WindowCall, Windowed, is_of, is_true,
 };
 
 impl Program {
@@ -257,11 +257,11 @@ fn numbered(expression: &Expr) -> Expr {
     use df::{Transformed, TransformedResult as _, TreeNode as _};
     let named = expression.clone().transform_up(|e| {
         Ok(match &e {
-            Expr::Column(c) if c.relation.as_ref().is_some_and(|r| r.table() == WINDOW) => {
+            Expr::Column(c) if is_of(c, WINDOW) => {
                 let name = format!("window_{}", c.name);
                 Transformed::yes(Expr::Column(df::Column::new_unqualified(name)))
             }
-            Expr::Column(c) if c.relation.as_ref().is_some_and(|r| r.table() == AGGREGATE) => {
+            Expr::Column(c) if is_of(c, AGGREGATE) => {
                 let place =
                     c.name.parse().map_or_else(|_| c.name.clone(), |n| place_of(AggregateId(n)));
                 Transformed::yes(Expr::Column(df::Column::new_unqualified(place)))

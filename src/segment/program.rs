@@ -299,8 +299,22 @@ pub(super) fn aggregate(expression: &Expr) -> Option<AggregateId> {
 }
 
 fn aggregate_of(column: &Column) -> Option<AggregateId> {
-    let is_aggregate = column.relation.as_ref()?.table() == AGGREGATE;
-    column.name.parse().ok().filter(|_| is_aggregate).map(AggregateId)
+    column.name.parse().ok().filter(|_| is_of(column, AGGREGATE)).map(AggregateId)
+}
+
+/// Whether `column` is one of `relation`.
+pub(super) fn is_of(column: &Column, relation: &str) -> bool {
+    column.relation.as_ref().is_some_and(|own| own.table() == relation)
+}
+
+/// Whether `expression` names a column of `relation`.
+pub(super) fn reads(expression: &Expr, relation: &str) -> bool {
+    expression.column_refs().into_iter().any(|column| is_of(column, relation))
+}
+
+/// Whether `expression` names no column of anything but `relation`.
+pub(super) fn reads_only(expression: &Expr, relation: &str) -> bool {
+    expression.column_refs().into_iter().all(|column| is_of(column, relation))
 }
 
 fn intern<T: Clone + Eq + Hash>(all: &mut Vec<T>, ids: &mut HashMap<T, usize>, one: T) -> usize {

@@ -170,7 +170,7 @@ impl Batch {
     /// What is asked of all rows, of the time that passed.
     fn asked_of_time(&mut self, touches: &BTreeMap<String, Touch>) -> Vec<Asked> {
         self.asked(touches, &|program, set, was, touch| {
-            let verdicts = program.moved(set, (was, &touch.moved), &touch.sides);
+            let verdicts = program.verdicts_with(set, (was, &touch.moved), &touch.verdicts);
             let (touched, untold) = (touch.moved.clone(), touch.flipped.clone());
             // Time alone tells who stays.
             Told { touched, verdicts, untold, moves: false }

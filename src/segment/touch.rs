@@ -19,9 +19,9 @@ use crate::query::df::{
 use super::pass::select::{TimeRange, moment, time_range};
 use super::program::{
     AggregateId, EVENT, FilterId, Function, Leaf, LeafId, PROFILE, Program, RankKey, SetExpr,
-    aggregate,
+    aggregate, reads,
 };
-use super::verdict::Trend;
+use super::verdict::{Trend, Verdict};
 
 /// What has to be looked at to find the profiles whose answer may have changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,8 +32,8 @@ pub struct Touch {
     pub moved: SetExpr,
     /// Of these, those for whom a condition on their own row is another one.
     pub flipped: SetExpr,
-    /// What the time moved, by leaf.
-    pub sides: BTreeMap<LeafId, Sides>,
+    /// What the time that passed says of leaves: whom it may have taken out, and whom it may have let in.
+    pub verdicts: BTreeMap<LeafId, Verdict>,
     /// A profile is touched where its row in `profiles` came, went or changed such that one of these
     /// is no longer what it was.
     pub attributes: BTreeSet<LeafId>,
@@ -43,15 +43,6 @@ pub struct Touch {
     pub segments: BTreeSet<String>,
     /// The leaf that the segment is, where that takes the first profiles in some order.
     pub ranks: Option<LeafId>,
-}
-
-/// Whom time alone may have taken out of a leaf, and whom it may have let in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sides {
-    /// Of all others it stays true, if it was.
-    pub may_fail: SetExpr,
-    /// Of all others it stays untrue, if it was.
-    pub may_hold: SetExpr,
 }
 
 /// What touches a profile of a segment that was `before`, and is `now`; nothing where that cannot be
@@ -66,9 +57,10 @@ pub fn touch(program: &mut Program, before: &SetExpr, now: &SetExpr) -> Option<T
     let (events, moved) = (program.passing(rows), program.passing(moved));
     let sides = sides.into_iter().map(|(leaf, Moved { leaving, entering })| {
         let may_fail = program.passing(leaving);
-        (leaf, Sides { may_fail, may_hold: program.passing(entering) })
+        let may_hold = program.passing(entering);
+        (leaf, Verdict { may_fail, may_hold, ..Verdict::default() })
     });
-    let sides = sides.collect();
+    let verdicts = sides.collect();
     let one_of = |(a, b): (LeafId, LeafId)| {
         let both = SetExpr::all([SetExpr::Leaf(a), SetExpr::Leaf(b)]);
         let any = SetExpr::any([SetExpr::Leaf(a), SetExpr::Leaf(b)]);
@@ -76,7 +68,7 @@ pub fn touch(program: &mut Program, before: &SetExpr, now: &SetExpr) -> Option<T
     };
     let flipped = SetExpr::any(flipped.into_iter().map(one_of));
     let moved = SetExpr::any([flipped.clone(), moved]);
-    Some(Touch { events, moved, flipped, sides, attributes, reads_attributes, segments, ranks })
+    Some(Touch { events, moved, flipped, verdicts, attributes, reads_attributes, segments, ranks })
 }
 
 /// Rows that are let through at one of the two moments and not at the other: by a filter, those that it
@@ -201,7 +193,8 @@ impl Pairs<'_> {
                 let common = self.common(before.rows, now.rows);
                 same_number(&before.conditions, &now.conditions)?;
                 for (before, now) in before.conditions.iter().zip(&now.conditions) {
-                    moved.add(self.moved(&common, &moments_between(before, now)?));
+                    let spans = Shape::of(before).spans_to(&Shape::of(now))?;
+                    moved.add(self.moved(&common, &spans));
                 }
                 Some(Moved::either(moved.any()))
             }
@@ -294,20 +287,16 @@ impl Pairs<'_> {
             return Some(Moved::default());
         }
         // Conditions lie in the order of their texts, and so of their moments.
-        let shaped = |id: FilterId| {
-            let mut all: Vec<(String, Expr)> = self.program.filters[id.0]
-                .0
-                .iter()
-                .map(|condition| (shape(condition).0.to_string(), condition.clone()))
-                .collect();
-            all.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let shapes = |id: FilterId| {
+            let mut all: Vec<Shape> = self.program.filters[id.0].0.iter().map(Shape::of).collect();
+            all.sort_by_cached_key(|shape| shape.condition.to_string());
             all
         };
-        let (old, new) = (shaped(before), shaped(now));
+        let (old, new) = (shapes(before), shapes(now));
         same_number(&old, &new)?;
         let mut moved = Vec::new();
-        for ((_, before), (_, now)) in old.iter().zip(&new) {
-            moved.extend(moments_between(before, now)?);
+        for (before, now) in old.iter().zip(&new) {
+            moved.extend(before.spans_to(now)?);
         }
         let common = self.common(before, now);
         Some(self.moved(&common, &moved))
@@ -344,10 +333,7 @@ impl Pairs<'_> {
         (before, now): (&Expr, &Expr),
         into: &mut Vec<(AggregateId, Moved, Moved)>,
     ) -> Option<()> {
-        self.found.reads_attributes |= now
-            .column_refs()
-            .iter()
-            .any(|c| c.relation.as_ref().is_some_and(|r| r.table() == PROFILE));
+        self.found.reads_attributes |= reads(now, PROFILE);
         for (old, new) in named(before).into_iter().zip(named(now)) {
             into.push(self.aggregates(old, new)?);
         }
@@ -428,49 +414,54 @@ fn same_number<T>(before: &[T], now: &[T]) -> Option<()> {
     (before.len() == now.len()).then_some(())
 }
 
-/// `condition` with a name in place of each comparison of the time with a moment, and the moments that
-/// each of these lets through.
-fn shape(condition: &Expr) -> (Expr, Vec<TimeRange>) {
-    let mut ranges = Vec::new();
-    let shaped = condition.clone().transform_down(|e| {
-        let Some(range) = time_range(&e) else { return Ok(Transformed::no(e)) };
-        ranges.push(range);
-        let TimeRange { from, before } = TimeRange::ALL;
-        let ends = (range.from != from, range.before != before);
-        let name = Expr::Column(Column::new_unqualified(format!("within {ends:?}")));
-        Ok(Transformed::new(name, true, TreeNodeRecursion::Jump))
-    });
-    // The closure never fails.
-    (shaped.data().unwrap_or_else(|_| condition.clone()), ranges)
+/// A condition on a row, apart from the moments that it compares the time with.
+struct Shape {
+    /// The condition with a name in place of each such comparison.
+    condition: Expr,
+    /// The moments that each of these lets through.
+    ranges: Vec<TimeRange>,
+    /// Whether one of these is all of the condition: then it is plain which way rows go.
+    is_plain: bool,
 }
 
-/// The spans of time outside of which two conditions on a row say the same, which differ in moments that
-/// the time is compared with; nothing where they differ in anything else.
-fn moments_between(before: &Expr, now: &Expr) -> Option<Vec<Span>> {
-    if before == now {
-        return Some(Vec::new());
+impl Shape {
+    fn of(condition: &Expr) -> Self {
+        let mut ranges = Vec::new();
+        let shaped = condition.clone().transform_down(|e| {
+            let Some(range) = time_range(&e) else { return Ok(Transformed::no(e)) };
+            ranges.push(range);
+            let TimeRange { from, before } = TimeRange::ALL;
+            let ends = (range.from != from, range.before != before);
+            let name = Expr::Column(Column::new_unqualified(format!("within {ends:?}")));
+            Ok(Transformed::new(name, true, TreeNodeRecursion::Jump))
+        });
+        // The closure never fails.
+        let shaped = shaped.data().unwrap_or_else(|_| condition.clone());
+        Self { condition: shaped, ranges, is_plain: time_range(condition).is_some() }
     }
-    let ((old, were), (new, are)) = (shape(before), shape(now));
-    if old != new {
-        return None;
-    }
-    // Which way rows go is plain where the comparison is all of the condition.
-    let is_plain = time_range(now).is_some();
-    let span = |one: i64, other: i64, grows: bool| {
-        let way = match (is_plain, grows) {
-            (false, _) => Way::Either,
-            (true, true) => Way::Entering,
-            (true, false) => Way::Leaving,
+
+    /// The spans of time outside of which both say the same; nothing where they differ in more than
+    /// moments.
+    fn spans_to(&self, now: &Self) -> Option<Vec<Span>> {
+        if self.condition != now.condition {
+            return None;
+        }
+        let span = |one: i64, other: i64, grows: bool| {
+            let way = match (now.is_plain, grows) {
+                (false, _) => Way::Either,
+                (true, true) => Way::Entering,
+                (true, false) => Way::Leaving,
+            };
+            (one != other).then_some((one.min(other), one.max(other), way))
         };
-        (one != other).then_some((one.min(other), one.max(other), way))
-    };
-    let spans = were.iter().zip(&are).flat_map(|(old, new)| {
-        [
-            span(old.from, new.from, new.from < old.from),
-            span(old.before, new.before, new.before > old.before),
-        ]
-    });
-    Some(spans.flatten().collect())
+        let spans = self.ranges.iter().zip(&now.ranges).flat_map(|(old, new)| {
+            [
+                span(old.from, new.from, new.from < old.from),
+                span(old.before, new.before, new.before > old.before),
+            ]
+        });
+        Some(spans.flatten().collect())
+    }
 }
 
 pub(super) fn ts() -> Expr {

@@ -18,8 +18,9 @@ use crate::query::df::{BinaryExpr, Expr, Operator, ScalarValue, split_conjunctio
 
 use super::program::{
     Aggregate, AggregateId, FilterId, Function, Leaf, LeafId, PROFILE, Program, SetExpr, aggregate,
+    reads,
 };
-use super::touch::{Sides, ts};
+use super::touch::ts;
 
 /// Results of integer arithmetic below this do not overflow.
 const SAFE: u128 = 1 << 62;
@@ -36,17 +37,17 @@ pub struct Verdicts {
     pub others: SetExpr,
 }
 
-/// What the new rows say of a leaf, or of any part of a segment.
-#[derive(Debug, Clone)]
-struct Verdict {
+/// What the new rows, or the time that passed, say of a leaf or of any part of a segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
     /// Those it is true of, whatever rows there were before.
-    holds: SetExpr,
+    pub holds: SetExpr,
     /// Those it is not true of.
-    fails: SetExpr,
+    pub fails: SetExpr,
     /// Those it may not be true of any more; of all others it stays true, if it was.
-    may_fail: SetExpr,
+    pub may_fail: SetExpr,
     /// Those it may have become true of; of all others it stays untrue, if it was.
-    may_hold: SetExpr,
+    pub may_hold: SetExpr,
 }
 
 impl Default for Verdict {
@@ -111,20 +112,16 @@ impl Program {
         self.verdicts_by(set, (was, touched), &|program, leaf| program.verdict(leaf))
     }
 
-    /// What the time that passed says of segment `set`, whose last members are `was`, where it moved what
-    /// `sides` say by leaf. `touched` are those whom it moved anything of.
-    pub fn moved(
+    /// What is said of segment `set`, whose last members are `was`, where `verdicts` are on its leaves; on
+    /// the others nothing moved. `touched` are those whom anything moved of.
+    pub fn verdicts_with(
         &mut self,
         set: &SetExpr,
         (was, touched): (&SetExpr, &SetExpr),
-        sides: &BTreeMap<LeafId, Sides>,
+        verdicts: &BTreeMap<LeafId, Verdict>,
     ) -> Verdicts {
-        self.verdicts_by(set, (was, touched), &|_, leaf| match sides.get(&leaf).cloned() {
-            Some(Sides { may_fail, may_hold }) => {
-                Verdict { may_fail, may_hold, ..Verdict::default() }
-            }
-            None => Verdict::default(),
-        })
+        let known = |leaf| verdicts.get(&leaf).cloned().unwrap_or_default();
+        self.verdicts_by(set, (was, touched), &|_, leaf| known(leaf))
     }
 
     fn verdicts_by(
@@ -265,7 +262,7 @@ impl Program {
         // One who had no group, and was let in all the same, may have one now: counts are no longer null.
         let own = if is_in_group || falling.is_empty() { None } else { Some(groups.clone()) };
         let may_fail = self.passing(falling.iter().copied().chain(own.into_iter().flatten()));
-        let is_alone = !reads_attributes(condition);
+        let is_alone = !reads(condition, PROFILE);
         let mut verdict = Verdict { may_fail, ..Verdict::default() };
         verdict.may_hold = if is_in_group && is_alone {
             // One whose first rows of the group these are is told of by them alone.
@@ -375,11 +372,6 @@ impl Program {
             literal => whole(literal).map(|n| u128::from(n.unsigned_abs())),
         }
     }
-}
-
-fn reads_attributes(condition: &Expr) -> bool {
-    let mut columns = condition.column_refs().into_iter();
-    columns.any(|c| c.relation.as_ref().is_some_and(|r| r.table() == PROFILE))
 }
 
 /// What is true where `condition` is false.

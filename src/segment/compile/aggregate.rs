@@ -4,7 +4,9 @@ use arrow::datatypes::DataType;
 
 use crate::query::df::{self, AggregateFunction, Case, Expr, ScalarValue};
 
-use super::super::program::{AGGREGATE, Aggregate, EVENT, FilterId, Function, Leaf, SetExpr};
+use super::super::program::{
+    AGGREGATE, Aggregate, EVENT, FilterId, Function, Leaf, SetExpr, reads_only,
+};
 use super::relation::{Columns, EventRows, ProfileRows, Scope, column};
 use super::{Compiler, Seen, opaque};
 
@@ -22,7 +24,7 @@ impl Compiler<'_> {
         for (place, expression) in node.aggr_expr.iter().enumerate() {
             let data_type = node.schema.field(first + place).data_type();
             let (function, argument, own) = read(call(expression)?, data_type, scope)?;
-            if !argument.iter().chain(&own).all(is_of_events) {
+            if !argument.iter().chain(&own).all(|e| reads_only(e, EVENT)) {
                 return opaque("an aggregate is over columns of profiles");
             }
             let conditions = rows.conditions.iter().cloned().chain(own);
@@ -60,11 +62,6 @@ fn call(expression: &Expr) -> Seen<&AggregateFunction> {
         Expr::Alias(alias) => call(&alias.expr),
         other => opaque(format!("{other} is no aggregate")),
     }
-}
-
-fn is_of_events(expression: &Expr) -> bool {
-    let columns = expression.column_refs();
-    columns.iter().all(|c| c.relation.as_ref().is_some_and(|r| r.table() == EVENT))
 }
 
 /// What `call` computes: function, argument, and the conditions on rows that are its own.

@@ -11,7 +11,7 @@ use crate::query::df::{
 };
 
 use super::super::program::{
-    AGGREGATE, FilterId, Leaf, PROFILE, Program, SetExpr, is_never, is_true,
+    AGGREGATE, FilterId, Leaf, PROFILE, Program, SetExpr, is_never, is_of, is_true,
 };
 use super::relation::{Relation, Scope};
 use super::sequence::compared;
@@ -138,10 +138,8 @@ impl Compiler<'_> {
             return opaque("it has a random function");
         }
         let aggregates = Program::aggregates_in(&condition);
-        let known = |c: &&crate::query::df::Column| {
-            c.relation.as_ref().is_some_and(|r| [PROFILE, AGGREGATE].contains(&r.table()))
-        };
-        if !condition.column_refs().iter().all(known) {
+        let known = |c: &crate::query::df::Column| is_of(c, PROFILE) || is_of(c, AGGREGATE);
+        if !condition.column_refs().into_iter().all(known) {
             return opaque("a condition compares events with profiles");
         }
         let leaf = if aggregates.is_empty() {

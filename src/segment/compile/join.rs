@@ -7,7 +7,7 @@ use crate::query::df::{
     self, BinaryExpr, DFSchema, Expr, JoinType, LogicalPlan, Operator, split_conjunction,
 };
 
-use super::super::program::{AGGREGATE, Leaf, SetExpr};
+use super::super::program::{Leaf, SetExpr, aggregate};
 use super::relation::{Columns, EventRows, ProfileRows, Relation, Scope};
 use super::sequence::{Beside, Pairs};
 use super::{Compiler, Seen, is_profile_id, opaque};
@@ -208,7 +208,7 @@ impl Compiler<'_> {
 }
 
 fn is_aggregate(expression: &Expr) -> bool {
-    matches!(expression, Expr::Column(c) if c.relation.as_ref().is_some_and(|r| r.table() == AGGREGATE))
+    aggregate(expression).is_some()
 }
 
 /// The columns that a set operation compares, left and right.

@@ -12,7 +12,7 @@ use crate::query::df::{
 
 use crate::query::StandIn;
 
-use super::super::program::{EVENT, Leaf, Local, SetExpr};
+use super::super::program::{EVENT, Leaf, Local, SetExpr, is_of};
 use super::condition::has_subquery;
 use super::relation::{EventRows, Relation};
 use super::{Compiler, Seen, is_profile_id, opaque};
@@ -71,9 +71,7 @@ impl Compiler<'_> {
         let mut columns = Vec::new();
         for column in &rows.columns {
             match column {
-                Some(Expr::Column(c))
-                    if c.relation.as_ref().is_some_and(|r| r.table() == EVENT) =>
-                {
+                Some(Expr::Column(c)) if is_of(c, EVENT) => {
                     columns.push(c.name.clone());
                 }
                 _ => return opaque("it computes over columns that are not those of events"),

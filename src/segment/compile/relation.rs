@@ -7,7 +7,10 @@ use crate::query::df::{
     Transformed, TransformedResult as _, TreeNode as _, split_conjunction,
 };
 
-use super::super::program::{EVENT, FilterId, Leaf, PROFILE, SetExpr, WindowCall, is_never};
+use super::super::program::{
+    EVENT, FilterId, Leaf, PROFILE, SetExpr, WindowCall, is_never, reads_only,
+};
+use super::condition::has_subquery;
 use super::sequence::Pairs;
 use super::{Compiler, Seen, is_profile_id, opaque};
 
@@ -360,12 +363,12 @@ fn keys(group_expr: &[Expr], scope: Scope<'_>) -> Seen<Columns> {
             keys.push(Some(column(PROFILE, tables::PROFILE_ID)));
             continue;
         }
-        let columns = key.column_refs();
-        let is_of_profile = |c: &&Column| c.relation.as_ref().is_some_and(|r| r.table() == PROFILE);
-        if key.is_volatile() || !columns.iter().all(is_of_profile) {
+        if has_subquery(&key) {
+            return opaque("a subquery stands inside an expression");
+        }
+        if key.is_volatile() || !reads_only(&key, PROFILE) {
             return opaque("it groups by something else than profile_id");
         }
-        drop(columns);
         keys.push(Some(key));
     }
     if is_by_profile { Ok(keys) } else { opaque("it groups by something else than profile_id") }

@@ -6,7 +6,7 @@ use crate::query::df::{
     Expr, ScalarValue, Window, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition,
 };
 
-use super::super::program::{EVENT, Leaf, SetExpr, Span, WINDOW, WindowCall, Windowed};
+use super::super::program::{EVENT, Leaf, SetExpr, Span, WINDOW, WindowCall, Windowed, reads_only};
 use super::relation::{EventRows, Relation, Scope, column};
 use super::{Compiler, Seen, is_profile_id, opaque};
 
@@ -83,14 +83,12 @@ fn read(
         && is_ts
         && is_profile_id(&scope.resolve(partition)?);
     let value = scope.resolve(value)?;
-    let of_events =
-        |c: &&crate::query::df::Column| c.relation.as_ref().is_some_and(|r| r.table() == EVENT);
     let is_integer = data_type.is_integer()
         || matches!(
             data_type,
             arrow::datatypes::DataType::Timestamp(..) | arrow::datatypes::DataType::Date32
         );
-    if !plain || !is_integer || value.is_volatile() || !value.column_refs().iter().all(of_events) {
+    if !plain || !is_integer || value.is_volatile() || !reads_only(&value, EVENT) {
         return unread();
     }
     Ok(WindowCall { is_least, span, value, data_type })

@@ -93,7 +93,7 @@ pub(super) async fn run(
             let runs = work.files.runs(&open, group).await?;
             let mut jobs = jobs(work, part, &runs, span)?;
             if let Some(whom) = whom {
-                jobs.retain_mut(|job| job.is_asked(whom, (needs, shard.span)));
+                jobs.retain_mut(|job| job.ask_for(whom, (needs, shard.span)));
             }
             if !jobs.is_empty() {
                 let pass = Pass { work, shard, whom, needs, is_inside: shard.holds(file) };
@@ -146,8 +146,8 @@ impl Job {
         self.filters[need.filter.0].as_ref().expect("jobs only lists filters that let rows through")
     }
 
-    /// Notes whom it is for; whether that is anybody.
-    fn is_asked(&mut self, whom: &Whom, (needs, span): (&[Need], usize)) -> bool {
+    /// Notes whom it is for; says whether that is anybody.
+    fn ask_for(&mut self, whom: &Whom, (needs, span): (&[Need], usize)) -> bool {
         let places = whom.any(self.uses.iter().map(|(place, _)| &needs[*place]), span);
         let is_anybody = !places.is_empty();
         self.whom = Some(places);

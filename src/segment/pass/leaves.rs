@@ -86,7 +86,8 @@ impl<'a> Evidence<'a> {
         domain.ok_or_else(|| Error::internal("a group was not looked for"))
     }
 
-    /// The places of `whom` that `condition` on groups is true of.
+    /// The places of `whom` that `condition` on groups is true of. Others are asked of others, so that what
+    /// is gathered for one is kept for none.
     fn groups_of(
         self,
         condition: &Expr,

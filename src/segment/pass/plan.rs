@@ -14,7 +14,7 @@ use crate::query::{Base, Session, scan_schema};
 use crate::store::{ColumnRanges, Files, Store};
 
 use super::super::program::{
-    AggregateId, EVENT, EventFilter, FilterId, Leaf, LeafId, PROFILE, Program,
+    AggregateId, EVENT, EventFilter, FilterId, Leaf, LeafId, PROFILE, Program, is_of,
 };
 use super::condition::Value;
 use super::profiles::ProfileNeeds;
@@ -234,7 +234,7 @@ pub(super) fn needs(program: &Program, wanted: &BTreeSet<LeafId>) -> Vec<Need> {
                 let expressions = values.chain(&windowed.conditions);
                 let columns: BTreeSet<String> = expressions
                     .flat_map(Expr::column_refs)
-                    .filter(|c| c.relation.as_ref().is_some_and(|r| r.table() == EVENT))
+                    .filter(|c| is_of(c, EVENT))
                     .map(|c| c.name.clone())
                     .chain([tables::PROFILE_ID.to_owned(), tables::TS.to_owned()])
                     .collect();
@@ -296,7 +296,7 @@ fn profile_needs(
                 let attributes = values(leaf)
                     .into_iter()
                     .flat_map(Expr::column_refs)
-                    .filter(|c| c.relation.as_ref().is_some_and(|r| r.table() == PROFILE));
+                    .filter(|c| is_of(c, PROFILE));
                 needs.kept.extend(attributes.map(|c| c.name.clone()));
             }
         }

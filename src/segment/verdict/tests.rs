@@ -301,7 +301,7 @@ proptest! {
         let (then, now) = (at(0), at(later));
         let Some(touch) = touch(&mut program, &then, &now) else { return Ok(()) };
         let was = SetExpr::Segment("was".to_owned());
-        let verdicts = program.moved(&now, (&was, &touch.moved), &touch.sides);
+        let verdicts = program.verdicts_with(&now, (&was, &touch.moved), &touch.verdicts);
         let (attribute, other) = (Some(attribute), Some(other));
         let of = |was| Profile { program: &program, rows: &rows, attribute, other, was };
         let (before, now) = (of(None).is_in(&then), of(None).is_in(&now));
