@@ -15,6 +15,7 @@ use crate::segment::pass::Cost;
 use crate::segment::{Batch, BatchRun, Effort, Graph, Parsed, Planned, Selector, doubts};
 use crate::store::{Store, StoreSnapshot};
 
+use super::before::Before;
 use super::catalog::{Catalog, Status};
 
 /// Empty segments that a build says why of.
@@ -121,8 +122,8 @@ pub(super) struct Running<'a> {
     pub(super) outcomes: BTreeMap<String, (Outcome, u64)>,
     /// How many profiles were evaluated, of segments that were refreshed.
     pub(super) touched: BTreeMap<String, u64>,
-    /// Last memberships, as far as they were read.
-    pub(super) before: BTreeMap<String, Membership>,
+    /// Last memberships.
+    pub(super) before: Before,
     /// What is to be said of segments.
     pub(super) notes: BTreeMap<String, Vec<String>>,
     /// The segments to be built.
@@ -139,13 +140,16 @@ pub(super) struct Running<'a> {
 pub async fn build(request: &BuildRequest<'_>) -> Result<Build> {
     let started = Instant::now();
     let session = request.session(request.as_of)?;
-    let catalog = Catalog::load(&session).await?;
-    tracing::info!(ms = millis_since(started), "read what was built before");
+    let reads = session.clone();
+    let reading = tokio::spawn(async move { Catalog::load(&reads).await });
     let parses = session.clone();
     let parsed = move |file: SqlFile| (file.name.to_string(), Parsed::new(&parses, &file));
     let threads = request.limits.threads.get();
     let parsed: BTreeMap<String, Result<Parsed>> =
         crew::map(request.segments.to_vec(), threads, parsed).await?.into_iter().collect();
+    let stopped = |e| Error::internal(format!("reading stopped: {e}"));
+    let catalog = reading.await.map_err(stopped)??;
+    tracing::info!(ms = millis_since(started), "parsed, and read what was built before");
     let broken = parsed.iter().filter(|(_, p)| p.is_err()).map(|(name, _)| name.clone());
     let graph = Graph::new(parsed.values().flatten(), broken.collect::<Vec<_>>());
     let selected = graph.select(request.selectors)?;
@@ -158,7 +162,7 @@ pub async fn build(request: &BuildRequest<'_>) -> Result<Build> {
         inputs: BTreeMap::new(),
         outcomes: BTreeMap::new(),
         touched: BTreeMap::new(),
-        before: BTreeMap::new(),
+        before: Before::default(),
         notes: BTreeMap::new(),
         selected: selected.clone(),
     };
@@ -217,6 +221,8 @@ impl Running<'_> {
                 Err(error) => self.done(name, Outcome::Failed(error), started),
             }
         }
+        let names = todo.iter().map(|(name, _)| name.clone()).collect();
+        self.before.read_ahead(&self.catalog, &self.session, names);
         self.define_reused().await?;
         let threads = self.request.limits.threads.get();
         let (mut batch, failed) = Batch::compile_on(&todo, threads).await?;
@@ -241,6 +247,7 @@ impl Running<'_> {
         self.rest(&todo, &batch, &run).await?;
         tracing::info!(ms = millis_since(started), "the rest ran");
         self.doubt(&todo).await;
+        crew::drop_later((todo, batch, run));
         Ok(())
     }
 

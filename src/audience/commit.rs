@@ -25,15 +25,10 @@ struct Made {
 impl Running<'_> {
     /// Commits the outcomes.
     pub(super) async fn commit(mut self) -> Result<Build> {
-        let started = Instant::now();
+        let (started, as_of) = (Instant::now(), self.request.as_of);
         let record = &self.request.snapshot.record;
         let build = BuildId(record.last_build + 1);
-        let rebuilt = self.outcomes.iter().filter_map(|(name, (outcome, _))| match outcome {
-            Outcome::Built { .. } if !self.before.contains_key(name) => Some(name.as_str()),
-            _ => None,
-        });
-        let before = self.catalog.memberships(&self.session, rebuilt).await?;
-        self.before.extend(before);
+        self.before.read().await?;
         tracing::debug!(ms = millis_since(started), "read last memberships");
         let made = self.made().await?;
         let mut segments = Vec::new();
@@ -50,7 +45,7 @@ impl Running<'_> {
             let definition = self.parsed.get(name)?.as_ref().ok()?.definition.as_str();
             Some((name.as_str(), definition, &made.parts[..]))
         });
-        add_memberships(place, (build, self.request.as_of), parts, &mut change).await?;
+        add_memberships(place, (build, as_of), parts, &mut change).await?;
         add_states(place, &states, &mut change).await?;
         tracing::debug!(ms = millis_since(started), "wrote memberships");
         match self.request.store.commit(self.request.snapshot, change).await? {
@@ -58,7 +53,9 @@ impl Running<'_> {
             Committed::Conflict(error) => return Err(error),
         }
         tracing::info!(ms = millis_since(started), "committed");
-        Ok(Build { build, as_of: self.request.as_of, segments })
+        let Self { session, parsed, outcomes, before, .. } = self;
+        crew::drop_later((session, parsed, outcomes, before, made));
+        Ok(Build { build, as_of, segments })
     }
 
     /// What was built, by segment; worked out on all threads.
@@ -66,7 +63,7 @@ impl Running<'_> {
         let size = self.request.snapshot.shard_size()?;
         let built = self.outcomes.iter().filter_map(|(name, (outcome, _))| match outcome {
             Outcome::Built { membership, .. } => {
-                let before = self.before.get(name).cloned().unwrap_or_default();
+                let before = self.before.known().get(name).cloned().unwrap_or_default();
                 Some((name.clone(), membership.clone(), before))
             }
             _ => None,

@@ -5,6 +5,7 @@
 //!
 //! - [`catalog`]: the last state of every segment, and its membership
 //! - [`build`]: evaluates the selected segments, in order
+//! - [`before`]: the last memberships of those, read ahead
 //! - [`commit`]: what each gained and lost, and one commit of all
 //! - [`refresh`]: only the profiles that something changed for are evaluated again
 //! - [`resolve`]: the ids of a file from elsewhere become a membership
@@ -14,6 +15,7 @@
 //! - [`files`]: what a build made, as files of the tables, added to a change
 //! - [`rows`]: memberships and build results as rows of their tables
 
+mod before;
 pub mod build;
 pub mod catalog;
 mod commit;

@@ -9,9 +9,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::membership::Membership;
 use crate::model::{AsOf, BuildId, Name, TableName, millis_since};
+use crate::query::crew;
 use crate::segment::pass::Within;
 use crate::segment::program::LeafId;
 use crate::segment::{Batch, Changes, Planned, Touch, Touched};
@@ -30,25 +31,55 @@ type Base = (u64, i64);
 struct Refresh {
     /// The profiles that something happened to, by segment.
     touched: BTreeMap<String, Touched>,
-    /// The memberships that they are spliced into.
-    before: BTreeMap<String, Membership>,
     /// The leaves of those that take the first profiles in some order.
     ranks: BTreeMap<String, LeafId>,
 }
 
-/// Who entered a segment and who left it.
-struct Moved {
-    entered: Membership,
-    left: Membership,
+/// A segment that was evaluated for those of whom it was open what it is.
+struct Evaluated {
+    name: String,
+    touched: Touched,
+    before: Membership,
+    found: Found,
+    ms: u64,
 }
 
-impl Moved {
-    /// Of a segment that was `before`, and is `found` where it is open what it is. The few who moved are
-    /// compared, and not the many who did not.
-    fn of(touched: &Touched, found: &Membership, before: &Membership) -> Self {
-        let Touched { open, entered, left, .. } = touched;
-        let (is, was) = (found.and(open), before.and(open));
-        Self { entered: entered.or(&is.and_not(&was)), left: left.or(&was.and_not(&is)) }
+/// What an evaluation found.
+enum Found {
+    /// Nobody had to be evaluated.
+    Nobody,
+    /// The members among those who were.
+    Of(Membership),
+    /// All members.
+    All(Membership),
+}
+
+/// What became of a segment: its members, where any entered or left it.
+struct Spliced {
+    name: String,
+    before: Membership,
+    now: Option<Membership>,
+    touched: u64,
+    ms: u64,
+}
+
+impl Evaluated {
+    /// Puts what was found into the last membership. The few who moved are compared, and not the many who
+    /// did not.
+    fn spliced(self) -> Spliced {
+        let Self { name, before, touched, found, ms } = self;
+        let Touched { all, open, entered, left } = touched;
+        let (entered, left) = match found {
+            Found::Nobody => (entered, left),
+            Found::Of(found) => {
+                let (is, was) = (found.and(&open), before.and(&open));
+                (entered.or(&is.and_not(&was)), left.or(&was.and_not(&is)))
+            }
+            Found::All(now) => (now.and_not(&before), before.and_not(&now)),
+        };
+        let is_moved = !entered.is_empty() || !left.is_empty();
+        let now = is_moved.then(|| before.and_not(&left).or(&entered));
+        Spliced { name, before, now, touched: all.len(), ms }
     }
 }
 
@@ -61,7 +92,7 @@ impl Running<'_> {
     ) -> Result<()> {
         let started = Instant::now();
         let Some(refresh) = self.followed(todo, batch).await? else { return Ok(()) };
-        let Refresh { touched, mut before, ranks } = refresh;
+        let Refresh { touched, ranks } = refresh;
         let ms = millis_since(started);
         tracing::info!(ms, segments = touched.len(), "followed what changed");
         for (name, Touched { all, open, entered, left }) in &touched {
@@ -69,15 +100,18 @@ impl Running<'_> {
             tracing::debug!(segment = name, touched = all, open, entered, left, "followed");
         }
         // Those that are told of by what came, and those that nothing touched.
-        let (told, open): (Vec<_>, Vec<_>) = touched.iter().partition(|(_, t)| t.open.is_empty());
-        for (name, touched) in told {
-            let before = before.remove(name).unwrap_or_default();
-            let moved = Moved { entered: touched.entered.clone(), left: touched.left.clone() };
-            self.refreshed(name, before, &moved, (0, touched.all.len()))?;
-        }
-        let names: BTreeSet<String> = open.iter().map(|(name, _)| (*name).clone()).collect();
+        let (told, open): (Vec<_>, Vec<_>) =
+            touched.into_iter().partition(|(_, t)| t.open.is_empty());
+        let told = told.into_iter().map(|(name, touched)| {
+            let before = self.before.take(&name);
+            Evaluated { name, touched, before, found: Found::Nobody, ms: 0 }
+        });
+        let told = told.collect();
+        // Others may read them.
+        self.splice(told).await?;
+        let names: BTreeSet<String> = open.iter().map(|(name, _)| name.clone()).collect();
         let alone = batch.of(&names);
-        let asked = alone.asks(asked(&open, &before, &alone, &ranks));
+        let asked = alone.asks(asked(&open, self.before.known(), &alone, &ranks));
         let all = self.any(asked.iter().map(|ask| &ask.whom));
         // Few of each segment may be many of all: they are evaluated in full then.
         if !self.is_few(&all) {
@@ -89,66 +123,60 @@ impl Running<'_> {
         let ms = millis_since(started);
         let profiles = all.len();
         tracing::info!(ms, segments = names.len(), profiles, rows = run.cost.rows, "refreshed");
+        let mut done = Vec::new();
         for (name, touched) in open {
-            let before = before.remove(name).unwrap_or_default();
-            let moved = if let Some(leaf) = ranks.get(name) {
-                let now = alone.ranked_again(&run, *leaf, &before, &touched.all);
-                now.map(|now| Moved { entered: now.and_not(&before), left: before.and_not(&now) })
-            } else {
-                let found = run.memberships.remove(name);
-                found.map(|found| Moved::of(touched, &found, &before))
+            let before = self.before.take(&name);
+            let found = match ranks.get(&name) {
+                Some(leaf) => {
+                    alone.ranked_again(&run, *leaf, &before, &touched.all).map(Found::All)
+                }
+                None => run.memberships.remove(&name).map(Found::Of),
             };
             // One that could not be evaluated for some row is left to be evaluated in full.
-            let Some(moved) = moved else { continue };
-            let share = run.shares.get(name).copied().unwrap_or(0.0);
-            self.refreshed(name, before, &moved, (scaled(ms, share), touched.all.len()))?;
+            let Some(found) = found else {
+                self.before.put(name, before);
+                continue;
+            };
+            let ms = scaled(ms, run.shares.get(&name).copied().unwrap_or(0.0));
+            done.push(Evaluated { name, touched, before, found, ms });
         }
-        Ok(())
+        self.splice(done).await
     }
 
-    /// Notes what became of a refreshed segment, which was `before`: `cost` is its milliseconds, and
-    /// the profiles that something had happened to.
-    fn refreshed(
-        &mut self,
-        name: &str,
-        before: Membership,
-        moved: &Moved,
-        (ms, touched): (u64, u64),
-    ) -> Result<()> {
-        self.touched.insert(name.to_owned(), touched);
-        if !moved.entered.is_empty() || !moved.left.is_empty() {
-            let now = before.and_not(&moved.left).or(&moved.entered);
-            self.before.insert(name.to_owned(), before);
-            return self.built(name, now, ms);
+    /// Puts what was found into the last memberships, on all threads, and notes what became of them.
+    async fn splice(&mut self, done: Vec<Evaluated>) -> Result<()> {
+        let threads = self.request.limits.threads.get();
+        for spliced in crew::map(done, threads, Evaluated::spliced).await? {
+            let Spliced { name, before, now, touched, ms } = spliced;
+            self.touched.insert(name.clone(), touched);
+            if let Some(now) = now {
+                self.before.put(name.clone(), before);
+                self.built(&name, now, ms)?;
+                continue;
+            }
+            if self.graph.needed_by(&name).next().is_some() {
+                self.session.define_segment(&Name::parse(&name)?, before)?;
+            }
+            self.finished(&name, Outcome::Reused, ms);
         }
-        if self.graph.needed_by(name).next().is_some() {
-            self.session.define_segment(&Name::parse(name)?, before)?;
-        }
-        self.finished(name, Outcome::Reused, ms);
         Ok(())
     }
 
     /// Whom each segment that can be refreshed has to be evaluated for.
     async fn followed(
-        &self,
+        &mut self,
         todo: &[(String, Planned)],
         batch: &mut Batch,
     ) -> Result<Option<Refresh>> {
         let Some((base, candidates)) = self.candidates(todo) else { return Ok(None) };
         let Some(changes) = self.changes(base.0).await? else { return Ok(None) };
-        // Another thread reads while this one compiles.
-        let (catalog, session, names) =
-            (self.catalog.clone(), self.session.clone(), candidates.clone());
-        let reading = tokio::spawn(async move {
-            catalog.memberships(&session, names.iter().map(String::as_str)).await
-        });
         let earlier = self.plans_before(&candidates, todo, base.1).await?;
         let names = candidates.iter().map(String::as_str);
         let limits = self.request.limits;
         let touches = batch.touches(names, earlier, limits.threads.get()).await?;
-        let before =
-            reading.await.map_err(|e| Error::internal(format!("reading stopped: {e}")))??;
-        let found = batch.touched(&self.session, limits, &touches, (&changes, &before)).await?;
+        self.before.read().await?;
+        let before = self.before.known();
+        let found = batch.touched(&self.session, limits, &touches, (&changes, before)).await?;
         let mut touched = self.with_needs(todo, found, &touches);
         // Whoever had a place may lose it to somebody who is touched.
         let ranks: BTreeMap<String, LeafId> = moved_ranks(&touched, &touches);
@@ -157,7 +185,7 @@ impl Running<'_> {
             // One whom a window moved over widely is no reason to evaluate the others in full.
             _ => self.is_few(&own.open),
         });
-        Ok((!touched.is_empty()).then_some(Refresh { touched, before, ranks }))
+        Ok((!touched.is_empty()).then_some(Refresh { touched, ranks }))
     }
 
     /// The members of any of `sets`.
@@ -297,16 +325,16 @@ fn moved_ranks(
 /// Whom each segment is evaluated for: those of whom it is open, those of whom others that read it ask,
 /// and the members of those that take the first in some order.
 fn asked(
-    open: &[(&String, &Touched)],
+    open: &[(String, Touched)],
     before: &BTreeMap<String, Membership>,
     batch: &Batch,
     ranks: &BTreeMap<String, LeafId>,
 ) -> BTreeMap<String, Membership> {
     let mut asked: BTreeMap<String, Membership> = BTreeMap::new();
     for (name, touched) in open {
-        let members = before.get(*name).filter(|_| ranks.contains_key(*name));
+        let members = before.get(name).filter(|_| ranks.contains_key(name));
         let all = members.map_or_else(|| touched.open.clone(), |m| touched.open.or(m));
-        asked.insert((*name).clone(), all);
+        asked.insert(name.clone(), all);
     }
     for name in batch.names().iter().rev() {
         let Some(whom) = asked.get(name).cloned() else { continue };

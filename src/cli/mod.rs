@@ -109,10 +109,9 @@ fn run(cli: Cli, output: &mut Output) -> Result<Outcome> {
     let (outcome, told) = runtime
         .block_on(runtime.spawn(task))
         .map_err(|e| Error::internal(format!("the command stopped: {e}")))?;
-    if spare > 0 {
-        // A statement that was given up may still be busy: nobody waits for it.
-        runtime.shutdown_background();
-    }
+    // A statement that was given up may still be busy, or memory that the system takes back anyway may not
+    // be given back yet: nobody waits for that.
+    runtime.shutdown_background();
     // It knows the project's folder now, and so can show the line that an error is about.
     *output = told;
     outcome

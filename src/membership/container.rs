@@ -243,8 +243,9 @@ impl Body {
 
 /// As [`Body::List`] has them.
 fn in_eights(list: &[u16]) -> impl Iterator<Item = [u16; 8]> {
-    let eight = |some: &[u16]| std::array::from_fn(|i| some.get(i).copied().unwrap_or(0));
-    list.chunks(8).map(eight)
+    let (whole, rest) = list.as_chunks::<8>();
+    let last = || std::array::from_fn(|i| rest.get(i).copied().unwrap_or(0));
+    whole.iter().copied().chain((!rest.is_empty()).then(last))
 }
 
 /// Word by word; loops of this shape are vectorised.

@@ -60,6 +60,11 @@ where
     each(tasks.collect(), threads).await
 }
 
+/// Drops `value`, which is made of a great many parts, on a thread that nobody waits for.
+pub fn drop_later<T: Send + 'static>(value: T) {
+    drop(tokio::task::spawn_blocking(move || drop(value)));
+}
+
 type Queue<F> = Arc<Mutex<VecDeque<(usize, F)>>>;
 
 /// Takes one task after the other until there is none.

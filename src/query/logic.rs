@@ -26,6 +26,12 @@ use crate::model::tables;
 use super::plan::Plan;
 use super::session::Session;
 
+/// The function of the sets that GROUPING SETS, ROLLUP and CUBE make.
+const GROUPING: &str = "grouping";
+
+/// The rule that knows what that function is.
+const RESOLVES_GROUPING: &str = "resolve_grouping_function";
+
 /// The types of `DataFusion` that the compiler reads; no other room names the crate.
 pub mod df {
     pub use datafusion::common::tree_node::{
@@ -210,8 +216,12 @@ impl Plan {
         // One rule, once: it repeats itself as long as it finds something. An optimizer would go over the
         // whole plan again to see that nothing is left.
         let rule = SimplifyExpressions::new();
-        state
-            .analyzer()
+        let mut analyzer = state.analyzer().clone();
+        if !self.mentions(GROUPING) {
+            // It walks through all expressions, to look for calls of that function.
+            analyzer.rules.retain(|rule| rule.name() != RESOLVES_GROUPING);
+        }
+        analyzer
             .execute_and_check(self.logical().clone(), state.config_options(), |_, _| {})
             .and_then(|plan| plan.transform_up_with_subqueries(|node| rule.rewrite(node, state)))
             .data()

@@ -60,6 +60,12 @@ impl Plan {
         Sql { text: &self.text, file: self.file.as_deref() }
     }
 
+    /// Whether `word`, which is lower-case ASCII, is anywhere in the text of the query, in any case.
+    pub(super) fn mentions(&self, word: &str) -> bool {
+        let mut parts = self.text.as_bytes().windows(word.len());
+        parts.any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+    }
+
     /// The plan as text, a node a line.
     pub fn shown(&self) -> String {
         self.logical.display_indent().to_string()

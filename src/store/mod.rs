@@ -154,11 +154,20 @@ impl Store {
             .ok_or_else(|| Error::data("the store log is empty"))?;
         record.check_format()?;
         change::roll_forward(&self.location, &record).await?;
-        let loads = record.tables.iter().map(|(name, state)| async move {
-            let table = TableSnapshot::load(&self.location, *name, state.version).await?;
-            Ok::<_, Error>((*name, Arc::new(table)))
+        // Much of it is work on what the logs say, so on all threads.
+        let loads = record.tables.iter().map(|(name, state)| {
+            let (location, name, version) = (self.location.clone(), *name, state.version);
+            tokio::spawn(async move {
+                let table = TableSnapshot::load(&location, name, version).await?;
+                Ok::<_, Error>((name, Arc::new(table)))
+            })
         });
-        let tables = futures::future::try_join_all(loads).await?.into_iter().collect();
+        let loads: Vec<_> = loads.collect();
+        let mut tables = BTreeMap::new();
+        for load in loads {
+            let stopped = |e| Error::internal(format!("reading the store stopped: {e}"));
+            tables.extend([load.await.map_err(stopped)??]);
+        }
         Ok(StoreSnapshot { record, tables })
     }
 

@@ -31,6 +31,13 @@ use super::words::Words;
 /// Distinct values of a list's items that fit a word.
 const ITEMS_MAX: usize = 64;
 
+/// Values of a dictionary that a condition is asked of even where fewer rows have one: the runs of a row
+/// group share it.
+const VALUES_FEW: usize = 256;
+
+/// Dictionaries that a condition remembers what it said of: a few for each thread.
+const TOLD_MAX: usize = 64;
+
 /// An expression over columns, by their names.
 #[derive(Debug, Clone)]
 pub(super) struct Value {
@@ -42,7 +49,13 @@ pub(super) struct Value {
     is_column: bool,
     /// Whether it is the day, in UTC, of a column of moments.
     is_day: bool,
+    /// What it says of the values of dictionaries.
+    told: Told,
 }
+
+/// What a condition says of the values of dictionaries, which many runs of rows share, by where those are
+/// in memory. They are kept, so that nothing else can be there.
+type Told = Arc<Mutex<HashMap<usize, (ArrayRef, Arc<Truths>)>>>;
 
 /// `array_has(column, item)`, or NOT of it.
 #[derive(Debug, Clone)]
@@ -101,7 +114,8 @@ impl Columns {
             return Ok(self);
         }
         let bits = BooleanBuffer::new(Buffer::from_vec(chosen.0.clone()), 0, self.rows);
-        let chosen = FilterBuilder::new(&BooleanArray::new(bits, None)).build();
+        // The rows are listed once for all columns.
+        let chosen = FilterBuilder::new(&BooleanArray::new(bits, None)).optimize().build();
         let one = |(name, array): (String, ArrayRef)| match chosen.filter(&array) {
             Ok(array) => Ok((name, array)),
             Err(error) => Err(Error::internal(format!("column {name}: {error}"))),
@@ -168,6 +182,7 @@ impl Value {
             contains: contains(&bare),
             is_column: matches!(bare, Expr::Column(_)),
             is_day: is_day(&bare, table),
+            told: Told::default(),
             columns,
         })
     }
@@ -210,7 +225,7 @@ impl Value {
             }
             let column = columns.column(name)?;
             if let Some(dictionary) = dictionary(&column)
-                && dictionary.values.len() <= column.len()
+                && dictionary.values.len() <= column.len().max(VALUES_FEW)
             {
                 return self.of_dictionary(dictionary);
             }
@@ -247,11 +262,27 @@ impl Value {
 
     /// Evaluates each distinct value once, and null.
     fn of_dictionary(&self, dictionary: Dictionary<'_>) -> Result<Words> {
-        let (truths, nulls) = (self.truths(dictionary.values)?, dictionary.nulls);
+        let (truths, nulls) = (self.truths_told(dictionary.values)?, dictionary.nulls);
         Ok(match dictionary.places {
             Places::Narrow(places) => truths.of(places, nulls, (i32::from, narrow)),
             Places::Wide(places) => truths.of(places, nulls, (|place| place, Some)),
         })
+    }
+
+    /// As [`Value::truths`], of the values of a dictionary: evaluated once for all that share them.
+    fn truths_told(&self, values: &ArrayRef) -> Result<Arc<Truths>> {
+        let place = Arc::as_ptr(values).addr();
+        let told = || self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, truths)) = told().get(&place) {
+            return Ok(Arc::clone(truths));
+        }
+        let truths = Arc::new(self.truths(values)?);
+        let mut told = told();
+        if told.len() == TOLD_MAX {
+            told.clear();
+        }
+        told.insert(place, (Arc::clone(values), Arc::clone(&truths)));
+        Ok(truths)
     }
 
     /// Which of `values` it is true of, and whether of null.
@@ -269,6 +300,7 @@ impl Value {
 }
 
 /// What a condition says of each of some values, and of null.
+#[derive(Debug)]
 struct Truths {
     is_true: Vec<bool>,
     of_null: bool,

@@ -32,6 +32,10 @@ use super::words::Words;
 /// One row in so many is few: then they are taken out before conditions are evaluated.
 const FEW: usize = 4;
 
+/// A filter that one in so many of a run's profiles is asked of takes the others' rows too: looking for its
+/// own would cost more, and nobody looks at the others.
+const NEARLY_ALL: usize = 2;
+
 /// Spans of time that rows are held against one by one.
 const RANGES_MAX: usize = 4;
 
@@ -54,10 +58,20 @@ pub(super) struct Found {
 struct Job {
     rows: Range<usize>,
     filters: ForEvent,
-    /// The filters in question, with what they still have to check.
-    uses: Vec<(usize, bool)>,
+    /// The filters in question.
+    uses: Vec<Use>,
     /// The places whose rows they are asked for; all where there is nothing.
     whom: Option<Words>,
+}
+
+/// A filter of a run.
+struct Use {
+    /// The place of its need.
+    need: usize,
+    /// Whether it still has to check the time.
+    checks_time: bool,
+    /// Whether it looks for the rows of those whom it is asked for.
+    checks_whom: bool,
 }
 
 /// Runs the pass over the files of `shard`, for what `part` needs, of `whom` where it is given.
@@ -131,7 +145,8 @@ fn jobs(work: &Work, part: &Part, runs: &[Run], span: (i64, i64)) -> Result<Vec<
             if let Some(special) = &filters[need.filter.0]
                 && !special.time.misses(span)
             {
-                uses.push((place, !special.time.covers(span)));
+                let checks_time = !special.time.covers(span);
+                uses.push(Use { need: place, checks_time, checks_whom: false });
             }
         }
         if !uses.is_empty() {
@@ -148,18 +163,25 @@ impl Job {
 
     /// Notes whom it is for; says whether that is anybody.
     fn ask_for(&mut self, whom: &Whom, (needs, span): (&[Need], usize)) -> bool {
-        let places = whom.any(self.uses.iter().map(|(place, _)| &needs[*place]), span);
-        let is_anybody = !places.is_empty();
+        let places = whom.any(self.uses.iter().map(|one| &needs[one.need]), span);
+        let all = places.count();
+        for one in &mut self.uses {
+            let need = &needs[one.need];
+            // A query of its own over rows of others is dear, and may even fail.
+            let times = if need.collected.is_empty() { NEARLY_ALL } else { 1 };
+            let asked = whom.filter(need.filter);
+            one.checks_whom = asked.is_some_and(|asked| asked.count() * times < all);
+        }
         self.whom = Some(places);
-        is_anybody
+        all > 0
     }
 
     /// The columns that its filters and aggregates need.
     fn columns(&self, work: &Work, needs: &[Need]) -> BTreeSet<String> {
         let mut names = BTreeSet::from([tables::PROFILE_ID.to_owned()]);
-        for (place, checks_time) in &self.uses {
-            let need = &needs[*place];
-            if *checks_time || need.moments {
+        for one in &self.uses {
+            let need = &needs[one.need];
+            if one.checks_time || need.moments {
                 names.insert(tables::TS.to_owned());
             }
             names.extend(need.collected.iter().cloned());
@@ -239,9 +261,9 @@ impl Pass<'_> {
         }
         let rows = columns.rows();
         let mut ranges: Vec<TimeRange> = Vec::new();
-        for (place, checks_time) in &job.uses {
-            let range = job.special(&self.needs[*place]).time;
-            if !checks_time || (ranges.len() == RANGES_MAX && !ranges.contains(&range)) {
+        for one in &job.uses {
+            let range = job.special(&self.needs[one.need]).time;
+            if !one.checks_time || (ranges.len() == RANGES_MAX && !ranges.contains(&range)) {
                 return Ok(columns);
             }
             if !ranges.contains(&range) {
@@ -278,14 +300,15 @@ impl Pass<'_> {
         let mut selector =
             Selector { work, columns, ts, own, times: HashMap::new(), atoms: HashMap::new() };
         let mut arguments: HashMap<usize, Result<ArrayRef>> = HashMap::new();
-        for (place, checks_time) in &job.uses {
-            let need = &needs[*place];
-            let asked = whom.and_then(|whom| whom.filter(need.filter));
+        for one in &job.uses {
+            let need = &needs[one.need];
+            let asked = whom.filter(|_| one.checks_whom);
+            let asked = asked.and_then(|whom| whom.filter(need.filter));
             let asked = asked.map(|asked| Words::of_values(&ids, |id| asked.has(place_of(id))));
             if asked.as_ref().is_some_and(Words::is_empty) {
                 continue;
             }
-            let chosen = match selector.choose(job.special(need), *checks_time, asked) {
+            let chosen = match selector.choose(job.special(need), one.checks_time, asked) {
                 Ok(chosen) => chosen,
                 Err(error) => {
                     found.failed_filters.entry(need.filter).or_insert(error);
