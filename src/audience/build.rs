@@ -12,14 +12,11 @@ use crate::model::{AsOf, BuildId, Name, TableName, millis_since};
 use crate::project::SqlFile;
 use crate::query::{Held, Limits, Session, crew};
 use crate::segment::pass::Cost;
-use crate::segment::{Batch, BatchRun, Effort, Graph, Parsed, Planned, Selector, doubts};
+use crate::segment::{Batch, BatchRun, Graph, Parsed, Planned, Selector};
 use crate::store::{Store, StoreSnapshot};
 
 use super::before::Before;
 use super::catalog::{Catalog, Status};
-
-/// Empty segments that a build says why of.
-const DOUBTS_MAX: usize = 20;
 
 /// What to build, and over what.
 pub struct BuildRequest<'a> {
@@ -246,21 +243,10 @@ impl Running<'_> {
         let started = Instant::now();
         self.rest(&todo, &batch, &run).await?;
         tracing::info!(ms = millis_since(started), "the rest ran");
-        self.doubt(&todo).await;
+        self.doubt(&todo, (&batch, &run)).await;
+        self.note_orphans();
         crew::drop_later((todo, batch, run));
         Ok(())
-    }
-
-    /// Notes why segments may have come out empty.
-    async fn doubt(&mut self, todo: &[(String, Planned)]) {
-        let is_empty = |name: &String| {
-            let outcome = self.outcomes.get(name).map(|(outcome, _)| outcome);
-            matches!(outcome, Some(Outcome::Built { membership, .. }) if membership.is_empty())
-        };
-        for (name, planned) in todo.iter().filter(|(name, _)| is_empty(name)).take(DOUBTS_MAX) {
-            let notes = doubts(&self.session, planned.plan(), Effort::Footers).await;
-            self.notes.insert(name.clone(), notes);
-        }
     }
 
     /// The plan of each segment in `order` that parses, over `session`; planned on all threads.

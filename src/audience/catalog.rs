@@ -100,6 +100,11 @@ impl State {
         matches!(self.status, Status::Built | Status::Reused) && self.membership_build.is_some()
     }
 
+    /// Whether it was made by a query: an imported list and an audience of look-alikes were not.
+    pub(super) fn is_of_sql(&self) -> bool {
+        self.status != Status::Imported && !self.definition.contains(':')
+    }
+
     /// Whether the membership is what the query returns for `inputs`.
     pub(super) fn has_members_of(&self, inputs: &str) -> bool {
         self.inputs.as_deref() == Some(inputs)

@@ -7,6 +7,7 @@
 //! - [`build`]: evaluates the selected segments, in order
 //! - [`before`]: the last memberships of those, read ahead
 //! - [`commit`]: what each gained and lost, and one commit of all
+//! - [`notes`]: what an analyst may want to know of what came out
 //! - [`refresh`]: only the profiles that something changed for are evaluated again
 //! - [`resolve`]: the ids of a file from elsewhere become a membership
 //! - [`import`]: that membership becomes a segment, in one commit
@@ -23,6 +24,7 @@ mod files;
 pub mod history;
 pub mod import;
 pub mod keep;
+mod notes;
 mod refresh;
 pub mod resolve;
 pub mod rows;

@@ -79,12 +79,11 @@ pub(super) fn text(explained: &Explained) -> String {
         (2..=3).for_each(|column| align_right(&mut rows, column));
         line(render(&rows));
     }
-    line(format!(
-        "{} members; {} read, {} rows",
-        count(explained.members),
-        bytes(explained.bytes_read),
-        count(explained.rows_read)
-    ));
+    let cost = match (explained.bytes_read, explained.rows_read) {
+        (Some(read), Some(rows)) => format!("; {} read, {} rows", bytes(read), count(rows)),
+        _ => String::new(),
+    };
+    line(format!("{} members{cost}", count(explained.members)));
     for (step, plan) in &explained.steps {
         line(format!("\n{step}:\n{plan}"));
     }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use clap::Args;
 
-use crate::engine::Why;
+use crate::engine::{LastBuild, Why};
 use crate::error::Result;
 
 use super::Outcome;
@@ -20,6 +20,7 @@ Examples:
   throng why vip --user u-1042 --as-of 2026-06-01
 
 Each leaf of the segment is true or false for the profile; the values that decide it stand beside.
+The query is asked as it is written now, over the data of now; where the last build says otherwise, it tells.
 Of an audience of look-alikes it tells the score, and what each feature adds to it.")]
 pub struct WhyArgs {
     /// The segment
@@ -40,15 +41,37 @@ pub(super) async fn run(args: &WhyArgs, global: &Global, output: &mut Output) ->
     Ok(Outcome::Done)
 }
 
+/// What the last build says, where it says something else, and why it may.
+fn told_by(last: &LastBuild, member: bool) -> String {
+    if last.member == member {
+        return String::new();
+    }
+    let has = if last.member { "has it" } else { "does not have it" };
+    let since = if last.changed {
+        ", and the query has changed since"
+    } else {
+        ": another moment, or data that came since"
+    };
+    format!("Build {} {has}, as of {}{since}.\n", last.build, last.as_of)
+}
+
 fn text(why: &Why, user: &str) -> String {
     let is = if why.member { "is" } else { "is not" };
-    let mut out = format!("{user} (profile {}) {is} in {}\n", why.profile_id, why.name);
+    let mut out =
+        format!("{user} (profile {}) {is} in {} as of {}\n", why.profile_id, why.name, why.as_of);
     if let Some(explanation) = &why.lookalike {
         super::lookalike::why(&mut out, explanation);
         return out;
     }
+    if let Some(last) = &why.last_build {
+        out.push_str(&told_by(last, why.member));
+    }
     let Some(set) = &why.set else {
-        out.push_str("The query is not made of leaves, so there is no more to say.\n");
+        let reason = why.opaque.as_deref().unwrap_or("it is one query");
+        let _infallible = writeln!(
+            out,
+            "It has no leaves to tell from: DataFusion runs the query whole, since {reason}."
+        );
         return out;
     };
     let _infallible = writeln!(out, "{} = {set}\n", why.name);

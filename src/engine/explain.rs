@@ -10,6 +10,7 @@ use crate::lookalike::Explanation;
 use crate::membership::Membership;
 use crate::model::{AsOf, Name, ProfileId};
 use crate::query::{Limits, Session};
+use crate::segment::parse::definition;
 use crate::segment::program::{LeafId, SetExpr};
 use crate::segment::{Batch, Graph, Parsed, Planned};
 
@@ -29,10 +30,11 @@ pub struct Explained {
     pub leaves: Vec<ExplainedLeaf>,
     /// Its members now.
     pub members: u64,
-    /// Bytes read from the store for this segment alone.
-    pub bytes_read: u64,
-    /// Rows read for it.
-    pub rows_read: u64,
+    /// Bytes read from the store for this segment alone; nothing where `DataFusion` runs it, and nobody
+    /// counts.
+    pub bytes_read: Option<u64>,
+    /// Rows read for it, likewise.
+    pub rows_read: Option<u64>,
     /// What each step of the compiler left behind, with `--passes`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<(String, String)>,
@@ -62,15 +64,34 @@ pub struct Why {
     pub name: String,
     /// The profile.
     pub profile_id: u32,
-    /// Whether it is a member.
+    /// Whether it is a member, by the segment's query as it is written now.
     pub member: bool,
-    /// Set algebra over the leaves.
+    /// What `now()` is in that.
+    pub as_of: String,
+    /// What the last build made of it, where there was one.
+    pub last_build: Option<LastBuild>,
+    /// Set algebra over the leaves; nothing where `DataFusion` runs the query by itself.
     pub set: Option<String>,
+    /// Why it does, where it does.
+    pub opaque: Option<String>,
     /// Each leaf, for this profile.
     pub leaves: Vec<WhyLeaf>,
     /// Why it has its score, where the segment is an audience of look-alikes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lookalike: Option<Explanation>,
+}
+
+/// What the last build says of a profile and a segment.
+#[derive(Debug, Clone, Serialize)]
+pub struct LastBuild {
+    /// The build that the membership is of.
+    pub build: i64,
+    /// What `now()` was.
+    pub as_of: String,
+    /// Whether the profile is a member in it.
+    pub member: bool,
+    /// Whether the query has changed since.
+    pub changed: bool,
 }
 
 /// A leaf for one profile.
@@ -89,6 +110,7 @@ pub struct WhyLeaf {
 /// The project's segments compiled together.
 pub(super) struct Together {
     session: Session,
+    catalog: Catalog,
     pub(super) batch: Batch,
     plans: BTreeMap<String, Planned>,
 }
@@ -112,7 +134,7 @@ impl Engine {
         }
         let name = what.trim();
         let together = self.together(name, self.as_of(as_of)?).await?;
-        let Together { session, batch, plans } = &together;
+        let Together { session, batch, plans, .. } = &together;
         let subject = Subject { name, batch, planned: &plans[name] };
         subject.explained(session, self.limits, steps).await
     }
@@ -126,22 +148,45 @@ impl Engine {
         if let Some(why) = self.why_alike(name, user, as_of).await? {
             return Ok(why);
         }
-        let together = self.together(name, self.as_of(as_of)?).await?;
-        let Together { session, batch, plans } = &together;
-        let profile = find(session, user).await?;
-        let Some(Ok(set)) = batch.set(name) else {
-            let member = plans[name].evaluate().await?.contains(profile);
-            return Ok(Why {
-                name: name.to_owned(),
-                profile_id: profile.get(),
-                member,
-                set: None,
-                leaves: Vec::new(),
-                lookalike: None,
-            });
+        let as_of = self.as_of(as_of)?;
+        let together = self.together(name, as_of).await?;
+        let profile = find(&together.session, user).await?;
+        let last_build = self.last_build(&together, name, profile).await?;
+        let Together { session, batch, plans, .. } = &together;
+        let mut why = Why {
+            name: name.to_owned(),
+            profile_id: profile.get(),
+            member: false,
+            as_of: as_of.to_string(),
+            last_build,
+            set: None,
+            opaque: None,
+            leaves: Vec::new(),
+            lookalike: None,
         };
-        let (membership, _) = batch.members(name, &plans[name], session, self.limits).await?;
-        let member = membership.contains(profile);
+        match batch.set(name) {
+            Some(Ok(set)) => {
+                let (members, _) = batch.members(name, &plans[name], session, self.limits).await?;
+                why.member = members.contains(profile);
+                why.set = Some(batch.program().shown(set));
+                why.leaves = self.why_leaves(&together, (name, set), profile).await?;
+            }
+            other => {
+                why.member = plans[name].evaluate().await?.contains(profile);
+                why.opaque = other.and_then(|set| set.as_ref().err()).map(ToString::to_string);
+            }
+        }
+        Ok(why)
+    }
+
+    /// Each leaf of segment `name`, which is `set`, for `profile`.
+    async fn why_leaves(
+        &self,
+        together: &Together,
+        (name, set): (&str, &SetExpr),
+        profile: ProfileId,
+    ) -> Result<Vec<WhyLeaf>> {
+        let Together { session, batch, .. } = together;
         let ids = set.leaves();
         let known = batch.only(name).known(session);
         let parts = batch.of_leaves(&ids).run(session, self.limits, known).await?;
@@ -167,14 +212,27 @@ impl Engine {
             holds: session.segment(&segment).map(|m| m.contains(profile)),
             values: BTreeMap::new(),
         }));
-        Ok(Why {
-            name: name.to_owned(),
-            profile_id: profile.get(),
-            member,
-            set: Some(batch.program().shown(set)),
-            leaves,
-            lookalike: None,
-        })
+        Ok(leaves)
+    }
+
+    /// What the last build of segment `name` says of `profile`.
+    async fn last_build(
+        &self,
+        together: &Together,
+        name: &str,
+        profile: ProfileId,
+    ) -> Result<Option<LastBuild>> {
+        let Together { session, catalog, .. } = together;
+        let Some(state) = catalog.get(name) else { return Ok(None) };
+        let Some(build) = state.membership_build else { return Ok(None) };
+        let last = catalog.memberships(session, [name]).await?;
+        let now = definition(&self.project.segment(name)?.text);
+        Ok(Some(LastBuild {
+            build: build.0,
+            as_of: state.as_of.to_string(),
+            member: last.get(name).is_some_and(|members| members.contains(profile)),
+            changed: state.definition != now,
+        }))
     }
 
     /// Plans all segments that can be planned, with the memberships that they have.
@@ -194,6 +252,9 @@ impl Engine {
         for (other, membership) in catalog.memberships(&session, needed).await? {
             session.define_segment(&Name::parse(&other)?, membership)?;
         }
+        if let Some(cycle) = graph.cycle(name) {
+            return Err(cycle.at(&file.path, None, None));
+        }
         for needed in graph.needs(name) {
             if session.segment(needed).is_none() {
                 return Err(self.unbuilt(needed, &catalog));
@@ -210,7 +271,7 @@ impl Engine {
         let (batch, mut failed) = Batch::compile(&plans);
         match failed.remove(name) {
             Some(error) => Err(error),
-            None => Ok(Together { session, batch, plans: plans.into_iter().collect() }),
+            None => Ok(Together { session, catalog, batch, plans: plans.into_iter().collect() }),
         }
     }
 }
@@ -233,6 +294,7 @@ impl Subject<'_> {
         let Self { name, batch, planned } = *self;
         let set = batch.set(name);
         let (membership, cost) = batch.members(name, planned, session, limits).await?;
+        let is_compiled = set.is_some_and(Result::is_ok);
         let leaves = match set {
             Some(Ok(set)) => set.leaves(),
             _ => Vec::new(),
@@ -253,8 +315,8 @@ impl Subject<'_> {
             opaque: set.and_then(|s| s.as_ref().err()).map(ToString::to_string),
             leaves: leaves.into_iter().map(leaf).collect(),
             members: membership.len(),
-            bytes_read: cost.bytes,
-            rows_read: cost.rows,
+            bytes_read: is_compiled.then_some(cost.bytes),
+            rows_read: is_compiled.then_some(cost.rows),
             steps: match steps {
                 Steps::Left => Vec::new(),
                 Steps::Shown => planned.steps()?,

@@ -363,7 +363,10 @@ impl Engine {
             name: name.to_owned(),
             profile_id: profile.get(),
             member,
+            as_of: as_of.to_string(),
+            last_build: None,
             set: None,
+            opaque: None,
             leaves: Vec::new(),
             lookalike: explanation.map(|explanation| Explanation { member, ..explanation }),
         }))

@@ -47,7 +47,7 @@ pub use crate::source::Progress;
 pub use crate::store::vacuum::Vacuumed;
 pub use build::{BuildOptions, BuildReport};
 pub use demo::{DemoOptions, DemoReport, Stage};
-pub use explain::{Explained, Steps, Why};
+pub use explain::{Explained, LastBuild, Steps, Why};
 pub use export::{Diff, ExportRequest, ExportedSet, Moment, SetOptions};
 pub use import::{ImportOptions, ImportReport};
 pub use ingest::DirectSource;

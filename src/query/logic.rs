@@ -7,7 +7,9 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray as _, RecordBatch};
-use arrow::datatypes::{DataType, Int32Type, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{
+    DataType, Int32Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
+};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::common::DFSchema;
 use datafusion::common::tree_node::{TransformedResult as _, TreeNode as _};
@@ -21,8 +23,9 @@ use datafusion::physical_plan::collect;
 use datafusion::sql::unparser::Unparser;
 
 use crate::error::{Error, Result};
-use crate::model::tables;
+use crate::model::{TableName, tables};
 
+use super::narrow;
 use super::plan::Plan;
 use super::session::Session;
 
@@ -236,6 +239,10 @@ pub fn to_sql(expression: &df::Expr) -> String {
             df::Expr::Column(c) => {
                 df::Transformed::yes(df::Expr::Column(df::Column::new_unqualified(c.name)))
             }
+            df::Expr::ScalarFunction(_) => match narrow::as_written(&e) {
+                Some(cast) => df::Transformed::yes(cast),
+                None => df::Transformed::no(e),
+            },
             // What a person writes as text or a time needs no cast around it.
             df::Expr::Literal(value, _) => df::Transformed::yes(plain(value)),
             other => df::Transformed::no(other),
@@ -294,6 +301,26 @@ impl Session {
             text.map(|t| t.value(0).to_string()).unwrap_or_default()
         });
         Ok(Some(texts.collect()))
+    }
+
+    /// The moments, in microseconds and in their order, of the rows of `events` that `conditions` are true
+    /// of.
+    ///
+    /// # Errors
+    /// Where the query fails.
+    pub async fn moments(&self, conditions: Vec<df::Expr>) -> Result<Vec<i64>> {
+        let failed = |e: DataFusionError| Error::data(e.strip_backtrace());
+        let rows = self.context().table(TableName::Events.as_str()).await.map_err(failed)?;
+        let rows = conditions.into_iter().try_fold(rows, DataFrame::filter).map_err(failed)?;
+        let rows = rows.select(vec![ident(tables::TS)]).map_err(failed)?;
+        let mut moments = Vec::new();
+        for batch in rows.collect().await.map_err(failed)? {
+            let ts = batch.column(0).as_primitive_opt::<TimestampMicrosecondType>();
+            let ts = ts.ok_or_else(|| Error::internal("ts of another type"))?;
+            moments.extend(ts.iter().flatten());
+        }
+        moments.sort_unstable();
+        Ok(moments)
     }
 }
 

@@ -13,15 +13,18 @@
 //! - [`words`]: the words that a query looks for
 //! - [`counted`]: queries that count profiles, as the sets that they count
 //! - [`logic`]: plans and expressions as the segment compiler reads them
+//! - [`comparisons`], [`narrow`]: what `DataFusion` would answer otherwise than SQL says
 //! - [`table`]: a store table as a scan that skips files and pages
 //! - [`segments`]: memberships as the tables of the schema `segments`
 //! - [`functions`], [`functions_agg`]: the SQL functions over bitmaps
 //! - [`in_segment`]: `in_segment('name')` in a condition
+//! - [`refused`]: clauses that would be ignored
 //! - [`selection`]: predicates on segments as row selections of the Parquet scan
 //! - [`files`]: a source's files as tables
 //! - [`errors`]: what `DataFusion` says, as what, where and what to do
 //! - [`hints`]: what to do, for those who write another product's SQL
 
+mod comparisons;
 pub mod counted;
 pub mod crew;
 pub mod errors;
@@ -32,7 +35,9 @@ mod hints;
 pub mod in_segment;
 pub mod limits;
 pub mod logic;
+mod narrow;
 pub mod plan;
+mod refused;
 pub mod segments;
 pub mod selection;
 pub mod session;

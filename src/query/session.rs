@@ -18,13 +18,14 @@ use crate::model::{AsOf, Name, TableName};
 use crate::source::{Progress, Rejects, SourceTable};
 use crate::store::{Cache, Files, Store, StoreSnapshot, TableSnapshot};
 
+use super::comparisons::Comparisons;
 use super::files::FilesTable;
 use super::limits::Limits;
 use super::plan::Plan;
 use super::segments::{SegmentTable, Slot};
 use super::table::StoreTable;
 use super::written::Written;
-use super::{functions, functions_agg, selection};
+use super::{functions, functions_agg, narrow, selection};
 
 /// The SQL schema whose tables are the segments.
 pub const SEGMENTS: &str = "segments";
@@ -96,7 +97,11 @@ impl Session {
         for function in functions::all() {
             context.register_udf(function);
         }
+        for function in narrow::functions() {
+            context.register_udf(function);
+        }
         context.register_udaf(functions_agg::bitmap_agg());
+        context.add_analyzer_rule(Arc::new(Comparisons));
         context.add_optimizer_rule(Arc::new(selection::RestrictToSegments));
         let segments = Arc::new(MemorySchemaProvider::new());
         context

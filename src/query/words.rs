@@ -7,6 +7,8 @@ use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
 use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 
+use crate::model::tables;
+
 use super::plan::Plan;
 
 impl Plan {
@@ -26,6 +28,23 @@ impl Plan {
         drop(walked);
         words
     }
+
+    /// Whether it looks for events called `name`.
+    pub fn looks_for_event(&self, name: &str) -> bool {
+        self.words().iter().any(|(column, word)| column == tables::EVENT && word == name)
+    }
+}
+
+/// The words in `condition`, with the columns that may be equal to them.
+pub fn words_of(condition: &Expr) -> BTreeSet<(String, String)> {
+    let mut words = BTreeSet::new();
+    let walked = condition.apply(|e| {
+        words.extend(of(e));
+        Ok(TreeNodeRecursion::Continue)
+    });
+    // The closure never fails.
+    drop(walked);
+    words
 }
 
 fn of(expression: &Expr) -> Vec<(String, String)> {

@@ -7,8 +7,8 @@ use datafusion::sql::parser::Statement;
 use crate::error::Result;
 
 use super::errors::Sql;
-use super::in_segment;
 use super::session::{Reference, Session};
+use super::{in_segment, refused};
 
 /// SQL that parses.
 #[derive(Debug, Clone)]
@@ -39,6 +39,7 @@ impl Session {
         let error = |e| text.error_among(&e, self);
         let dialect = state.config_options().sql_parser.dialect;
         let mut statement = state.sql_to_statement(sql, &dialect).map_err(error)?;
+        refused::check(&statement, sql).map_err(error)?;
         in_segment::written_out(&mut statement).map_err(error)?;
         Ok(Written { statement, text: sql.to_owned(), file: file.map(Path::to_path_buf) })
     }

@@ -38,6 +38,8 @@ pub struct BatchRun {
     leaves: BTreeMap<LeafId, Membership>,
     /// Who comes last of those that each leaf takes which ranks.
     pub(super) last: BTreeMap<LeafId, ProfileId>,
+    /// How many of those that each leaf takes which ranks have no value to be ordered by, and come first.
+    without: BTreeMap<LeafId, u64>,
     /// Each segment's share of the cost of the passes, 0..=1.
     pub shares: BTreeMap<String, f64>,
     /// What they read.
@@ -89,6 +91,19 @@ impl Batch {
     /// The names of its sets, in their order.
     pub fn names(&self) -> &[String] {
         &self.order
+    }
+
+    /// The segments that take profiles without a value first, each with how many those are and how many
+    /// it takes.
+    pub fn without_value(&self, run: &BatchRun) -> BTreeMap<String, (u64, u64)> {
+        let mut of_segments = BTreeMap::new();
+        for (leaf, without) in &run.without {
+            let taken = run.leaf(*leaf).map_or(0, Membership::len);
+            for name in self.sharers(*leaf) {
+                of_segments.insert(name, (*without, taken));
+            }
+        }
+        of_segments
     }
 
     /// The segments that have leaf `id`.
@@ -235,6 +250,7 @@ impl Batch {
             leaf_rows: BTreeMap::new(),
             leaves: BTreeMap::new(),
             last: BTreeMap::new(),
+            without: BTreeMap::new(),
             shares: BTreeMap::new(),
             cost: Cost::default(),
         };
@@ -273,7 +289,10 @@ impl Batch {
             }
         }
         for (leaf, chosen) in ran.ranked {
-            let Ok(Chosen { members, last }) = chosen else { continue };
+            let Ok(Chosen { members, last, without }) = chosen else { continue };
+            if without > 0 {
+                run.without.insert(leaf, without);
+            }
             run.leaves.insert(leaf, members);
             run.last.extend(last.map(|last| (leaf, last)));
         }

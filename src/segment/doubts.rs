@@ -1,4 +1,4 @@
-//! Why a set is empty: words that its query looks for and that no row has.
+//! Why a set is empty, or everybody: words that its query looks for and that no row has.
 //!
 //! `event = 'Purchase'` is a good question where the events are called `purchase`, and its answer is 0.
 //! Nobody is told of that in SQL; here the few values that a column has are looked at, once a set turns
@@ -8,7 +8,10 @@ use std::collections::BTreeSet;
 
 use crate::error::{Result, nearest};
 use crate::model::{TableName, tables};
+use crate::query::words::words_of;
 use crate::query::{Plan, Session};
+
+use super::program::Program;
 
 /// Columns with more values than this are no lists to choose from.
 const VALUES_MAX: usize = 1_000;
@@ -20,9 +23,9 @@ const ROWS_MAX: u64 = 50_000_000;
 /// How much may be looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effort {
-    /// What footers of files say.
-    Footers,
-    /// The columns, too.
+    /// What footers of files say of events, and columns of profiles.
+    Little,
+    /// Columns of events, too.
     Columns,
 }
 
@@ -40,6 +43,27 @@ pub async fn doubts(session: &Session, plan: &Plan, effort: Effort) -> Vec<Strin
         }
     }
     doubts
+}
+
+/// The events that filters of `program` look for by name and that nobody has, with what is to be said of
+/// each. It is only a hint: where the store cannot be read, there is none.
+pub async fn unknown_events(session: &Session, program: &Program) -> Vec<(String, String)> {
+    let filters = program.filters.iter().flat_map(|filter| &filter.0);
+    let words: BTreeSet<String> =
+        filters.flat_map(words_of).filter(|(c, _)| c == tables::EVENT).map(|(_, w)| w).collect();
+    let Ok(base) = session.base() else { return Vec::new() };
+    // Those of files that are open anyway are mostly all.
+    let open = base.files.open_event_names();
+    if words.iter().all(|word| open.contains(word)) {
+        return Vec::new();
+    }
+    let known = match values(session, tables::EVENT, Effort::Little).await {
+        Ok(Some((_, known))) if !known.is_empty() => known,
+        _ => return Vec::new(),
+    };
+    let said = |word: &String| doubt((TableName::Events, tables::EVENT), word, &known);
+    let unknown = words.iter().filter(|word| !known.contains(*word));
+    unknown.map(|word| (word.clone(), said(word))).collect()
 }
 
 fn doubt((table, column): (TableName, &str), word: &str, known: &BTreeSet<String>) -> String {
@@ -83,7 +107,9 @@ async fn values(
         }
         of = Some(name);
     }
-    let Some(table) = of.filter(|_| effort == Effort::Columns) else { return Ok(None) };
+    let is_little = |table: &TableName| *table == TableName::Profiles;
+    let table = of.filter(|table| effort == Effort::Columns || is_little(table));
+    let Some(table) = table else { return Ok(None) };
     let quoted = column.replace('"', "\"\"");
     let sql = format!(
         "SELECT DISTINCT \"{quoted}\" FROM {table} WHERE \"{quoted}\" IS NOT NULL LIMIT {}",

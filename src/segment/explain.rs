@@ -1,7 +1,7 @@
 //! Leaves in words, and what decides them for one profile.
 
 use crate::error::Result;
-use crate::model::{ProfileId, tables};
+use crate::model::{AsOf, ProfileId, tables};
 use crate::query::df::{self, Expr, ScalarValue};
 use crate::query::{Session, to_sql};
 
@@ -28,7 +28,8 @@ impl Program {
             Leaf::Ranked(ranked) => {
                 let keys = ranked.keys.iter().map(|key| {
                     let order = if key.ascending { "" } else { " descending" };
-                    format!("{}{order}", self.with_aggregates(&key.value))
+                    let nulls = if key.nulls_first { ", nulls first" } else { "" };
+                    format!("{}{order}{nulls}", self.with_aggregates(&key.value))
                 });
                 let skip = match ranked.skip {
                     0 => String::new(),
@@ -171,10 +172,22 @@ impl Program {
                 let rows = self.counted(session, *filter, own(EVENT)).await?;
                 Ok(vec![("such events".to_owned(), rows)])
             }
-            Leaf::Sequence { first, then, .. } => Ok(vec![
-                ("first events".to_owned(), self.counted(session, *first, own(EVENT)).await?),
-                ("later events".to_owned(), self.counted(session, *then, own(EVENT)).await?),
-            ]),
+            Leaf::Sequence { first, then, from_us, to_us, .. } => {
+                let first = self.moments(session, *first, own(EVENT)).await?;
+                let then = self.moments(session, *then, own(EVENT)).await?;
+                let is_followed = |&moment: &i64| {
+                    let (from, to) =
+                        (moment.saturating_add(*from_us), moment.saturating_add(*to_us));
+                    then.iter().any(|next| (from..=to).contains(next))
+                };
+                let followed: Vec<i64> = first.iter().copied().filter(is_followed).collect();
+                let alone: Vec<i64> = first.iter().copied().filter(|m| !is_followed(m)).collect();
+                Ok(vec![
+                    ("first events".to_owned(), with_last(&first)),
+                    ("of these with one after".to_owned(), with_last(&followed)),
+                    ("without".to_owned(), with_last(&alone)),
+                ])
+            }
             Leaf::Windowed(Windowed { rows, .. }) | Leaf::Local(Local { rows, .. }) => {
                 let rows = self.counted(session, *rows, own(EVENT)).await?;
                 Ok(vec![("events that it looks at".to_owned(), rows)])
@@ -194,6 +207,13 @@ impl Program {
         conditions.push(own);
         let row = session.one_row(EVENT, conditions, vec![df::count(df::lit(1_i64))]).await?;
         Ok(row.and_then(|r| r.into_iter().next()).unwrap_or_default())
+    }
+
+    /// The moments of the rows that pass `filter` and are `own`.
+    async fn moments(&self, session: &Session, filter: FilterId, own: Expr) -> Result<Vec<i64>> {
+        let mut conditions = self.filters[filter.0].0.clone();
+        conditions.push(own);
+        session.moments(conditions).await
     }
 
     async fn aggregate_values(
@@ -222,6 +242,15 @@ impl Program {
                 .push((self.call(id), row.and_then(|r| r.into_iter().next()).unwrap_or_default()));
         }
         Ok(values)
+    }
+}
+
+/// How many moments, and the last of them.
+fn with_last(moments: &[i64]) -> String {
+    match moments.last().map(|us| AsOf::from_micros(*us)) {
+        Some(Ok(last)) if moments.len() == 1 => format!("1 ({last})"),
+        Some(Ok(last)) => format!("{} (the last {last})", moments.len()),
+        _ => moments.len().to_string(),
     }
 }
 

@@ -30,7 +30,7 @@ pub mod touch;
 mod verdict;
 
 pub use batch::{Batch, BatchRun};
-pub use doubts::{Effort, doubts};
+pub use doubts::{Effort, doubts, unknown_events};
 pub use evaluate::Planned;
 pub use graph::{Graph, Selector};
 pub use parse::Parsed;

@@ -338,15 +338,16 @@ impl Lookup<'_> {
         touched: &mut BTreeMap<String, Touched>,
     ) -> Result<()> {
         touched.retain(|name, _| !touches[name].reads_attributes);
-        let leaves: BTreeSet<LeafId> =
+        let pairs: BTreeSet<(LeafId, LeafId)> =
             touched.keys().flat_map(|name| touches[name].attributes.iter().copied()).collect();
-        let leaves: Vec<LeafId> = leaves.into_iter().collect();
-        let before = self.leaves(&leaves, &changed.removed).await?;
-        let now = self.leaves(&leaves, &changed.added).await?;
+        // The rows that were there, at the moment before, and those that are, now.
+        let (old, new): (BTreeSet<LeafId>, BTreeSet<LeafId>) = pairs.into_iter().unzip();
+        let before = self.leaves(old, &changed.removed).await?;
+        let now = self.leaves(new, &changed.added).await?;
         let mut failed = BTreeSet::new();
         for (name, all) in touched.iter_mut() {
-            for leaf in &touches[name].attributes {
-                match (before.get(leaf), now.get(leaf)) {
+            for (old, new) in &touches[name].attributes {
+                match (before.get(old), now.get(new)) {
                     (Some(before), Some(now)) => all.add(&before.xor(now)),
                     _ => {
                         failed.insert(name.clone());
@@ -361,13 +362,14 @@ impl Lookup<'_> {
     /// Of which profiles in `files` each of `leaves` is true.
     async fn leaves(
         &self,
-        leaves: &[LeafId],
+        leaves: BTreeSet<LeafId>,
         files: &[DataFile],
     ) -> Result<BTreeMap<LeafId, Membership>> {
         if files.is_empty() {
-            return Ok(leaves.iter().map(|leaf| (*leaf, Membership::new())).collect());
+            return Ok(leaves.into_iter().map(|leaf| (leaf, Membership::new())).collect());
         }
-        let batch = self.batch.of_leaves(leaves);
+        let leaves: Vec<LeafId> = leaves.into_iter().collect();
+        let batch = self.batch.of_leaves(&leaves);
         let files = Some(View { profiles: files, events: &[] });
         let within = Within { files, ..Within::default() };
         let run = batch.run_within(self.session, self.limits, BTreeMap::new(), within).await?;

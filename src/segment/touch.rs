@@ -34,9 +34,9 @@ pub struct Touch {
     pub flipped: SetExpr,
     /// What the time that passed says of leaves: whom it may have taken out, and whom it may have let in.
     pub verdicts: BTreeMap<LeafId, Verdict>,
-    /// A profile is touched where its row in `profiles` came, went or changed such that one of these
-    /// is no longer what it was.
-    pub attributes: BTreeSet<LeafId>,
+    /// A profile is touched where its row in `profiles` came, went or changed such that one of these,
+    /// as it was at the moment before and as it is now, is no longer what it was.
+    pub attributes: BTreeSet<(LeafId, LeafId)>,
     /// Whether a condition on groups reads attributes: any change of its own row may touch it.
     pub reads_attributes: bool,
     /// It is touched where it entered or left one of these.
@@ -119,7 +119,7 @@ struct Found {
     rows: BTreeSet<FilterId>,
     /// Rows that are there touch it where they pass any of these.
     moved: BTreeSet<FilterId>,
-    attributes: BTreeSet<LeafId>,
+    attributes: BTreeSet<(LeafId, LeafId)>,
     /// A profile is touched where exactly one of the two is true of it.
     flipped: BTreeSet<(LeafId, LeafId)>,
     reads_attributes: bool,
@@ -158,7 +158,7 @@ impl Pairs<'_> {
             (self.program.leaves[before.0].clone(), self.program.leaves[now.0].clone());
         match (one, other) {
             (Leaf::Attribute(_), Leaf::Attribute(_)) => {
-                self.found.attributes.insert(now);
+                self.found.attributes.insert((before, now));
                 if before != now {
                     self.found.flipped.insert((before, now));
                 }

@@ -212,6 +212,19 @@ impl Files {
         Ok(names)
     }
 
+    /// The names that events in files have that are open.
+    pub fn open_event_names(&self) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        for run in
+            self.lock().values().flat_map(|file| file.runs.iter().flatten()).flat_map(|r| r.iter())
+        {
+            if !names.contains(&run.event) {
+                names.insert(run.event.clone());
+            }
+        }
+        names
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Path, Arc<OpenFile>>> {
         self.open.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }

@@ -1,8 +1,8 @@
 //! Per-file statistics: rows, and per column the least and greatest value and the nulls.
 //!
 //! They are kept in the Delta log in Delta's own JSON, so that other engines skip files by them too.
-//! A bound is either exact or absent: long text, decimals, booleans and columns that hold NaN or an
-//! infinity have none.
+//! A bound is either exact or absent: long text, decimals, booleans and columns that hold NaN (whose files
+//! have no bounds in Parquet either, see [`super::encode`]) or an infinity have none.
 
 use std::collections::BTreeMap;
 

@@ -39,6 +39,7 @@ mod insight;
 mod journey;
 mod lookalike;
 mod naive;
+mod pitfalls;
 mod refresh;
 mod segments;
 mod sets;

@@ -96,7 +96,9 @@ fn read(
         ("avg", false) if data_type == &DataType::Float64 => Function::Mean,
         _ => return opaque(format!("{name} is not compiled")),
     };
-    if let Some((condition, value)) = counted(&argument).filter(|_| function == Function::Sum) {
+    // With a FILTER there may be no rows at all, and then the sum is null and no count.
+    let is_count = function == Function::Sum && own.is_empty();
+    if let Some((condition, value)) = counted(&argument).filter(|_| is_count) {
         own.extend(df::split_conjunction(&condition).into_iter().cloned());
         (function, argument) = (Function::Count, value);
     } else if let Some((condition, value)) = when_alone(&argument) {

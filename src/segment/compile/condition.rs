@@ -176,13 +176,22 @@ impl Compiler<'_> {
         Ok(if negated == exists.negated { set } else { set.negated() })
     }
 
-    /// The rows of a subquery, and how they are bound to the query around it.
+    /// The rows of a subquery, and how they are bound to the query around it. What the subquery selects of
+    /// them does not matter.
     pub(super) fn correlated(&mut self, plan: &LogicalPlan, outer: Scope<'_>) -> Seen<Correlated> {
         match plan {
             LogicalPlan::Projection(projection) => self.correlated(&projection.input, outer),
             LogicalPlan::SubqueryAlias(alias) => self.correlated(&alias.input, outer),
+            other => self.tied(other, outer),
+        }
+    }
+
+    /// As [`Compiler::correlated`], with the columns that `plan` has.
+    fn tied(&mut self, plan: &LogicalPlan, outer: Scope<'_>) -> Seen<Correlated> {
+        match plan {
+            LogicalPlan::SubqueryAlias(alias) => self.tied(&alias.input, outer),
             LogicalPlan::Filter(filter) => {
-                let mut found = self.correlated(&filter.input, outer)?;
+                let mut found = self.tied(&filter.input, outer)?;
                 let columns = found.relation.columns().clone();
                 let inner = Scope { schema: filter.input.schema(), columns: &columns };
                 let mut own = Vec::new();
@@ -257,6 +266,6 @@ pub(super) fn has_subquery(expression: &Expr) -> bool {
     })
 }
 
-fn has_outer(expression: &Expr) -> bool {
+pub(super) fn has_outer(expression: &Expr) -> bool {
     holds(expression, |e| matches!(e, Expr::OuterReferenceColumn(..)))
 }

@@ -10,7 +10,7 @@ use crate::query::df::{
 use super::super::program::{
     EVENT, FilterId, Leaf, PROFILE, SetExpr, WindowCall, is_never, reads_only,
 };
-use super::condition::has_subquery;
+use super::condition::{has_outer, has_subquery};
 use super::sequence::Pairs;
 use super::{Compiler, Seen, is_profile_id, opaque};
 
@@ -89,6 +89,9 @@ pub(super) struct Scope<'a> {
 impl Scope<'_> {
     /// `expression` over columns of the tables.
     pub(super) fn resolve(&self, expression: &Expr) -> Seen<Expr> {
+        if has_outer(expression) {
+            return opaque("it names a column of the query around it");
+        }
         let mut missing = None;
         let resolved = expression
             .clone()
@@ -118,6 +121,17 @@ impl Scope<'_> {
         let place = self.schema.maybe_index_of_column(column)?;
         self.columns.get(place)?.as_ref()
     }
+}
+
+/// Whether these are members of segments, of whom nothing says that they have a row in `profiles`.
+fn is_of_segments(among: &[SetExpr]) -> bool {
+    !among.is_empty() && among.iter().all(|set| matches!(set, SetExpr::Segment(_)))
+}
+
+/// Whether `condition` speaks of ids alone.
+fn is_of_ids(condition: &Expr) -> bool {
+    let columns = condition.column_refs();
+    !columns.is_empty() && columns.iter().all(|column| column.name == tables::PROFILE_ID)
 }
 
 impl Compiler<'_> {
@@ -281,6 +295,12 @@ impl Compiler<'_> {
         let parts = split_conjunction(predicate);
         match &mut relation {
             Relation::Profiles(rows) => {
+                // Conditions on ids are asked of the rows of profiles. A segment may have others.
+                if is_of_segments(&rows.among)
+                    && parts.iter().any(|part| scope.resolve(part).is_ok_and(|e| is_of_ids(&e)))
+                {
+                    return opaque("it asks for ids of a segment, which need not be of profiles");
+                }
                 let set = self.condition_all(&parts, scope, &rows.groups)?;
                 rows.among.push(set);
             }

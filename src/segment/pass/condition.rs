@@ -41,8 +41,11 @@ const TOLD_MAX: usize = 64;
 /// An expression over columns, by their names.
 #[derive(Debug, Clone)]
 pub(super) struct Value {
-    formula: Formula,
-    /// The columns, in the order of the formula's schema.
+    /// Why it cannot be evaluated at all, where it cannot: that is for whoever needs its value, and no
+    /// reason to stop others.
+    formula: Result<Formula>,
+    schema: SchemaRef,
+    /// The columns, in the order of the schema.
     pub(super) columns: Vec<String>,
     contains: Option<Contains>,
     /// Whether it is a column as it is.
@@ -178,7 +181,8 @@ impl Value {
         let schema = Schema::new(fields.collect::<Result<Vec<_>>>()?);
         let bare = bare(expression)?;
         Ok(Self {
-            formula: session.formula(&bare, &schema)?,
+            formula: session.formula(&bare, &schema),
+            schema: Arc::new(schema),
             contains: contains(&bare),
             is_column: matches!(bare, Expr::Column(_)),
             is_day: is_day(&bare, table),
@@ -187,13 +191,13 @@ impl Value {
         })
     }
 
-    fn schema(&self) -> &SchemaRef {
-        self.formula.schema()
+    fn evaluated(&self, columns: Vec<ArrayRef>, rows: usize) -> Result<ArrayRef> {
+        self.formula.as_ref().map_err(Clone::clone)?.evaluate(columns, rows)
     }
 
     /// The value of each row.
     pub(super) fn values(&self, columns: &Columns) -> Result<ArrayRef> {
-        let arrays = self.columns.iter().zip(self.schema().fields()).map(|(name, field)| {
+        let arrays = self.columns.iter().zip(self.schema.fields()).map(|(name, field)| {
             // A column as it is may stay a dictionary.
             if self.is_column
                 && let column = columns.column(name)?
@@ -212,7 +216,7 @@ impl Value {
         {
             return Ok(Arc::new(days(moments)));
         }
-        self.formula.evaluate(arrays, columns.rows())
+        self.evaluated(arrays, columns.rows())
     }
 
     /// The rows that it is true of.
@@ -239,9 +243,9 @@ impl Value {
         let arrays = self
             .columns
             .iter()
-            .zip(self.schema().fields())
+            .zip(self.schema.fields())
             .map(|(name, field)| columns.conformed(name, field.data_type()));
-        let values = self.formula.evaluate(arrays.collect::<Result<Vec<_>>>()?, columns.rows())?;
+        let values = self.evaluated(arrays.collect::<Result<Vec<_>>>()?, columns.rows())?;
         Ok(Words::of_true(truth(&values)?))
     }
 
@@ -287,13 +291,13 @@ impl Value {
 
     /// Which of `values` it is true of, and whether of null.
     fn truths(&self, values: &ArrayRef) -> Result<Truths> {
-        let data_type = self.schema().field(0).data_type();
+        let data_type = self.schema.field(0).data_type();
         let values = conformed(values, data_type)?;
         let null = new_null_array(data_type, 1);
         let with_null = concat(&[values.as_ref(), null.as_ref()])
             .map_err(|e| Error::internal(format!("a dictionary: {e}")))?;
         let rows = with_null.len();
-        let truths = Words::of_true(truth(&self.formula.evaluate(vec![with_null], rows)?)?);
+        let truths = Words::of_true(truth(&self.evaluated(vec![with_null], rows)?)?);
         let is_true: Vec<bool> = (0..rows).map(|row| truths.has(row)).collect();
         Ok(Truths { of_null: is_true[rows - 1], is_true })
     }
@@ -503,7 +507,7 @@ mod tests {
             let value = Value::new(&session.expect("a session"), &condition, &table);
             let value = value.expect("a condition");
             let plain = cast(&words, &DataType::Utf8View).expect("words");
-            let plain = value.formula.evaluate(vec![plain], rows.len()).expect("truths");
+            let plain = value.evaluated(vec![plain], rows.len()).expect("truths");
             let plain = Words::of_true(truth(&plain).expect("truths"));
             let array: ArrayRef = Arc::new(words);
             let columns = HashMap::from([("word".to_owned(), array)]);

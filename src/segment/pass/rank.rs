@@ -122,6 +122,8 @@ pub struct Chosen {
     pub members: Membership,
     /// The one who comes last.
     pub last: Option<ProfileId>,
+    /// How many of them have no value of the first key, where the order puts those first.
+    pub without: u64,
 }
 
 /// Those that `ranked` takes of the candidates of all shards.
@@ -144,8 +146,12 @@ pub(super) fn chosen(ranked: &Ranked, of_shards: &[Candidates]) -> Chosen {
         }
     };
     let last = taken.iter().max().and_then(|(_, id)| ProfileId::new(*id));
+    // Comparable rows begin with a byte that puts nulls first, which is 0 (`arrow_row`), or last.
+    let is_first = ranked.keys.first().is_some_and(|key| key.nulls_first);
+    let is_without = |row: &[u8]| is_first && row.first() == Some(&0);
+    let without = taken.iter().filter(|(row, _)| is_without(row)).count() as u64;
     let members = taken.iter().filter_map(|(_, id)| ProfileId::new(*id)).collect();
-    Chosen { members, last }
+    Chosen { members, last, without }
 }
 
 #[cfg(test)]

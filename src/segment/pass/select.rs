@@ -174,7 +174,11 @@ impl Specials {
         }
         let is_true = match simple(condition, event) {
             Some(known) => known,
-            None => evaluated(&self.session, condition, event)?,
+            None => match evaluated(&self.session, condition, event) {
+                Ok(known) => known,
+                // Its rows say why, to the filter that it is of.
+                Err(_) => return Ok(condition.clone()),
+            },
         };
         self.names.insert(key, is_true);
         Ok(lit(is_true))

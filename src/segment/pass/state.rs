@@ -123,7 +123,7 @@ impl State {
             (Values::Integers(into), Some(values)) => {
                 let values = integers(values)?;
                 update(
-                    (self.function, i64::wrapping_add),
+                    (self.function, i64::wrapping_add, i64::cmp),
                     rows,
                     &mut self.has,
                     into,
@@ -133,7 +133,7 @@ impl State {
             (Values::Decimals(into), Some(values)) => {
                 let values = values.as_primitive_opt::<Decimal128Type>().ok_or_else(mismatch)?;
                 update(
-                    (self.function, i128::wrapping_add),
+                    (self.function, i128::wrapping_add, i128::cmp),
                     rows,
                     &mut self.has,
                     into,
@@ -142,7 +142,14 @@ impl State {
             }
             (Values::Floats(into), Some(values)) => {
                 let values = values.as_primitive_opt::<Float64Type>().ok_or_else(mismatch)?;
-                update((self.function, |a, b| a + b), rows, &mut self.has, into, values.values());
+                let values = values.values();
+                update(
+                    (self.function, |a, b| a + b, |a, b| compare_floats(*a, *b)),
+                    rows,
+                    &mut self.has,
+                    into,
+                    values,
+                );
             }
             (Values::Means(sums, counts), Some(values)) => {
                 let values =
@@ -273,17 +280,18 @@ fn mean(sum: f64, count: u32) -> f64 {
     sum / f64::from(count.max(1))
 }
 
-/// The state's step for sums, minima and maxima. Floats that are not comparable (NaN) win, as they
-/// do in `DataFusion`'s minimum and maximum.
-fn update<T: Copy + PartialOrd>(
-    step: (Function, fn(T, T) -> T),
+/// What a function does with two values: their sum, and how they compare.
+type Step<T> = (Function, fn(T, T) -> T, fn(&T, &T) -> Ordering);
+
+/// The state's step for sums, minima and maxima. These do not depend on the order of rows: NaN is greater
+/// than all other numbers there, too.
+fn update<T: Copy>(
+    (function, add, compare): Step<T>,
     rows: Rows<'_>,
     has: &mut Words,
     into: &mut [T],
     values: &[T],
 ) {
-    let (function, add) = step;
-    let wins = |new: T, old: T, wanted| new.partial_cmp(&old).is_none_or(|o| o == wanted);
     match function {
         Function::Sum => rows.each(|row, place| {
             into[place] = add(into[place], values[row]);
@@ -293,7 +301,7 @@ fn update<T: Copy + PartialOrd>(
             let wanted = if function == Function::Min { Ordering::Less } else { Ordering::Greater };
             rows.each(|row, place| {
                 let new = values[row];
-                if !has.has(place) || wins(new, into[place], wanted) {
+                if !has.has(place) || compare(&new, &into[place]) == wanted {
                     into[place] = new;
                     has.set(place);
                 }
