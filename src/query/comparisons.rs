@@ -34,7 +34,7 @@ const MONTH_DAYS: i128 = 30;
 pub(super) struct Comparisons;
 
 impl AnalyzerRule for Comparisons {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "comparisons"
     }
 
@@ -192,7 +192,8 @@ fn of_lengths(left: &Expr, op: Operator, right: &Expr, schema: &DFSchema) -> Res
     }
     let lengths = (Length::of(left, schema)?, Length::of(right, schema)?);
     Ok(match lengths {
-        (Some(Length::Constant(_)), Some(Length::Constant(_))) | (None, None) => None,
+        (Some(Length::Constant(_)), None | Some(Length::Constant(_)))
+        | (None, None | Some(Length::Constant(_))) => None,
         (Some(length), Some(Length::Constant(ns))) => Some(with_constant(&length, op, ns, schema)?),
         (Some(Length::Constant(ns)), Some(length)) => {
             // What has no mirror image is its own.
@@ -203,7 +204,6 @@ fn of_lengths(left: &Expr, op: Operator, right: &Expr, schema: &DFSchema) -> Res
             let sides = left.expression().zip(right.expression());
             sides.map(|(left, right)| compared(nanoseconds(left), op, nanoseconds(right)))
         }
-        (Some(Length::Constant(_)), None) | (None, Some(Length::Constant(_))) => None,
         _ => {
             return Err(DataFusionError::Plan(
                 "a difference of times can be compared with a constant INTERVAL, or with another difference"
@@ -253,13 +253,11 @@ fn with_constant(length: &Length<'_>, op: Operator, ns: i128, schema: &DFSchema)
         TimeUnit::Microsecond => whole(1_000).map(|n| ScalarValue::DurationMicrosecond(Some(n))),
         TimeUnit::Nanosecond => None,
     };
-    Ok(match constant {
-        Some(constant) => compared(duration, op, lit(constant)),
-        None => {
-            let constant = lit(ScalarValue::DurationNanosecond(Some(fitting(ns))));
-            compared(nanoseconds(duration), op, constant)
-        }
-    })
+    if let Some(constant) = constant {
+        return Ok(compared(duration, op, lit(constant)));
+    }
+    let constant = lit(ScalarValue::DurationNanosecond(Some(fitting(ns))));
+    Ok(compared(nanoseconds(duration), op, constant))
 }
 
 fn fitting(number: i128) -> i64 {
@@ -400,7 +398,7 @@ mod tests {
         ) {
             let rows: Vec<String> = cents
                 .iter()
-                .map(|c| c.map_or("(NULL)".to_owned(), |c| format!("({})", c as f64 / 100.0)))
+                .map(|c| c.map_or("(NULL)".to_owned(), |c| format!("({c} / 100.0)")))
                 .collect();
             let cast = if is_safe { "TRY_CAST" } else { "CAST" };
             let table = format!(

@@ -15,8 +15,8 @@ impl Visitor for Samples {
 
     fn pre_visit_table_factor(&mut self, table: &TableFactor) -> ControlFlow<()> {
         match table {
-            TableFactor::Table { sample: Some(_), .. } => ControlFlow::Break(()),
-            TableFactor::Derived { sample: Some(_), .. } => ControlFlow::Break(()),
+            TableFactor::Table { sample: Some(_), .. }
+            | TableFactor::Derived { sample: Some(_), .. } => ControlFlow::Break(()),
             _ => ControlFlow::Continue(()),
         }
     }

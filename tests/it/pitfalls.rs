@@ -182,7 +182,8 @@ fn a_slip_costs_its_own_segment_and_no_other() {
 #[test]
 fn who_changed_while_time_passed_is_looked_at_as_both_were() {
     let project = Project::new();
-    let others: String = (1..200).map(|n| format!("u{n},2025-06-01T00:00:00Z\n")).collect();
+    let more = |text, n| format!("{text}u{n},2025-06-01T00:00:00Z\n");
+    let others = (1..200).fold(String::new(), more);
     project.write("data/p.csv", format!("user_id,trial\nu0,2026-01-15T00:00:00Z\n{others}"));
     project.write("data/e.csv", EVENTS);
     project.ok(&["ingest", "profiles", "data/p.csv", "--key", "user_id"]);
