@@ -510,3 +510,22 @@ fn members(batches: &[RecordBatch]) -> RoaringBitmap {
     });
     ids.map(|id| u32::try_from(id).expect("an id")).collect()
 }
+
+#[test]
+fn what_many_builds_made_lies_in_few_files() {
+    let project = Project::with_shop();
+    project.segment("buyers", "SELECT profile_id FROM events WHERE event = 'purchase'");
+    for _ in 0..35 {
+        project.ok(&["build", "--full"]);
+    }
+    let status = project.status();
+    let tables = status["tables"].as_array().expect("tables");
+    let builds = tables.iter().find(|table| table["name"] == "builds").expect("the table");
+    assert!(builds["files"].as_u64().is_some_and(|files| files <= 17), "{builds:#}");
+    assert_eq!(project.number("SELECT count(DISTINCT build) FROM builds"), 35);
+    let history = project.json(&["history", "buyers"]);
+    assert_eq!(history.as_array().map(Vec::len), Some(35), "{history:#}");
+    // They are sorted as the table's files are, so that nothing is left to do.
+    project.ok(&["optimize"]);
+    assert_eq!(project.json(&["history", "buyers"]), history);
+}
