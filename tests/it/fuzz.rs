@@ -81,7 +81,10 @@ impl Writer {
 
     fn aggregate(&mut self) -> String {
         let row = self.row("", 1);
-        match self.0.throw(12) {
+        match self.0.throw(13) {
+            12 => {
+                format!("sum(CASE WHEN {row} THEN 1 ELSE 0 END) FILTER (WHERE {})", self.row("", 0))
+            }
             0 | 1 => "count(*)".to_owned(),
             2 => "count(quantity)".to_owned(),
             3 => "count(DISTINCT category)".to_owned(),
@@ -104,7 +107,9 @@ impl Writer {
         }
         let (a, op) = (self.aggregate(), self.one(&[">=", "<", "=", "<>"]));
         let moment = self.moment();
-        match self.0.throw(8) {
+        match self.0.throw(10) {
+            8 => format!("now() - max(ts) {op} INTERVAL '{} days'", self.0.throw(400)),
+            9 => format!("max(ts) - min(ts) {op} INTERVAL '{}' HOUR", self.0.throw(4_000)),
             0 => format!("max(ts) {op} {moment}"),
             1 => "min(ts) < max(ts) - INTERVAL '3 days'".to_owned(),
             2 => format!("{a} * 2 {op} {}", self.aggregate()),
@@ -167,10 +172,14 @@ impl Writer {
                 self.inner()
             ),
             _ => format!(
-                "SELECT p.profile_id FROM profiles p WHERE {} AND {}EXISTS (SELECT 1 FROM events e \
+                "SELECT p.profile_id FROM profiles p WHERE {} AND {}EXISTS (SELECT 1 FROM {} e \
                  WHERE e.profile_id = p.profile_id AND {})",
                 self.attribute("p."),
                 self.one(&["", "NOT "]),
+                self.one(&[
+                    "events",
+                    "(SELECT profile_id, category, ts, quantity AS amount, event, amount AS quantity FROM events)"
+                ]),
                 self.row("e.", 1)
             ),
         }
@@ -222,10 +231,11 @@ impl Writer {
             _ => format!(
                 "SELECT DISTINCT a.profile_id FROM events a JOIN events b \
                  ON a.profile_id = b.profile_id WHERE {} AND {} AND b.ts {} a.ts \
-                 AND b.ts <= a.ts + INTERVAL '{}' HOUR",
+                 AND {} INTERVAL '{}' HOUR",
                 self.row("a.", 1),
                 self.row("b.", 1),
                 self.one(&[">", ">="]),
+                self.one(&["b.ts <= a.ts +", "b.ts - a.ts <="]),
                 1 + self.0.throw(300)
             ),
         }

@@ -137,7 +137,13 @@ impl Happening<'_> {
         for _ in 0..5 {
             let (user, ltv) = (self.dice.throw(PROFILES), self.dice.throw(300));
             let plan = self.dice.pick(&["free", "plus"]);
-            writeln!(text, "{{\"user_id\":{user},\"plan\":\"{plan}\",\"ltv\":{ltv}.25}}")
+            // Some days around 9,000 days ago: before and after a moment, and at one and the other.
+            let (month, day) = (7 + self.dice.throw(4), 1 + self.dice.throw(28));
+            let born = match self.dice.throw(2) {
+                0 => String::new(),
+                _ => format!(",\"born\":\"2000-{month:02}-{day:02}\""),
+            };
+            writeln!(text, "{{\"user_id\":{user},\"plan\":\"{plan}\",\"ltv\":{ltv}.25{born}}}")
                 .expect("text grows");
         }
         self.people(&text, "changed")
