@@ -1,7 +1,7 @@
 //! Where a store is: a path or an object-store URL, and the client for it.
 
 use std::collections::BTreeMap;
-use std::path::{Path as FsPath, PathBuf};
+use std::path::{Component, Path as FsPath, PathBuf};
 use std::sync::Arc;
 
 use object_store::path::Path;
@@ -34,6 +34,7 @@ impl Location {
         } else {
             let path = std::path::absolute(base.join(text))
                 .map_err(|e| Error::io("find", FsPath::new(text), e))?;
+            let path = without_steps_up(&path);
             Url::from_directory_path(&path)
                 .map_err(|()| Error::input(format!("{} is no path", path.display())))?
         };
@@ -173,6 +174,21 @@ impl Location {
             Err(e) => Err(storage(&e)),
         }
     }
+}
+
+/// `path`, which is absolute, without `..`: an object store has no such step. What is before one may be a
+/// link, and then the step goes up from where that leads.
+fn without_steps_up(path: &FsPath) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        if part == Component::ParentDir {
+            plain = plain.canonicalize().unwrap_or(plain);
+            plain.pop();
+        } else {
+            plain.push(part);
+        }
+    }
+    plain
 }
 
 fn unwritable(path: &FsPath, cause: std::io::Error) -> Error {

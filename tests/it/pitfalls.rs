@@ -320,3 +320,20 @@ fn why_tells_of_the_moment_and_of_the_last_build() {
                "without": "1 (2026-01-02T00:00:00Z)"})
     );
 }
+
+#[test]
+fn a_place_may_be_beside_the_project() {
+    let project = project();
+    project.write("shop/throng.toml", "[store]\nlocation = \"../elsewhere/store\"\n");
+    project.write("shop/data/p.csv", "user_id\nu1\n");
+    project.write("shop/sql/segments/all.sql", "SELECT profile_id FROM profiles");
+    let shop = ["--project", "shop"];
+    let run = |args: &[&str]| project.ok(&[&shop[..], args].concat());
+    run(&["ingest", "profiles", "shop/data/p.csv", "--key", "user_id"]);
+    run(&["build"]);
+    assert!(project.path("elsewhere/store/events").is_dir());
+    run(&["export", "--all", "--to", "shop/../lists", "--as", "csv"]);
+    let listed = std::fs::read_dir(project.path("lists")).expect("a folder");
+    let listed: Vec<_> = listed.map(|e| e.expect("a file").file_name()).collect();
+    assert!(listed.iter().any(|name| name.to_string_lossy().starts_with("all")), "{listed:?}");
+}
