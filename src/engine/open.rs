@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::model::{AsOf, Name, ShardSize};
 use crate::project::Project;
 use crate::project::config::{RejectsMax, parse_bytes};
-use crate::query::{Held, Limits, Session};
+use crate::query::{Held, Limits, Session, placed};
 use crate::store::{Location, Store, StoreSnapshot};
 
 /// What a face tells the engine.
@@ -155,8 +155,9 @@ impl Engine {
         let catalog = Catalog::load(&session).await?;
         let mut memberships = catalog.memberships(&session, needed.iter().copied()).await?;
         for name in needed {
-            let membership =
-                memberships.remove(name).ok_or_else(|| self.unbuilt(name, &catalog))?;
+            let membership = memberships
+                .remove(name)
+                .ok_or_else(|| placed(self.unbuilt(name, &catalog), sql, file))?;
             session.define_segment(&Name::parse(name)?, membership)?;
         }
         Ok(session)

@@ -20,8 +20,11 @@
 //! - [`selection`]: predicates on segments as row selections of the Parquet scan
 //! - [`files`]: a source's files as tables
 //! - [`errors`]: what `DataFusion` says, as what, where and what to do
+//! - [`advice`]: messages for makers of engines, in words for those who write SQL
 //! - [`hints`]: what to do, for those who write another product's SQL
+//! - [`places`], [`operands`]: where in the SQL the thing stands that an error speaks of
 
+mod advice;
 pub mod counted;
 pub mod crew;
 pub mod errors;
@@ -32,6 +35,8 @@ mod hints;
 pub mod in_segment;
 pub mod limits;
 pub mod logic;
+mod operands;
+mod places;
 pub mod plan;
 pub mod segments;
 pub mod selection;
@@ -41,6 +46,7 @@ pub mod within;
 pub mod words;
 pub mod written;
 
+pub use errors::placed;
 pub use limits::Limits;
 pub use logic::{Formula, StandIn, df, to_sql};
 pub use plan::{Ids, Plan};

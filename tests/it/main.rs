@@ -10,6 +10,7 @@
 //! - [`sets`]: many segments as one set, whole or not there; changes between builds
 //! - [`import`]: ids and bitmaps from elsewhere as segments
 //! - [`bad_input`]: what is wrong is named, with its place, and changes nothing
+//! - [`messages`]: what is wrong is said in words that help
 //! - [`segments`]: what memberships are, and that nothing but data and SQL decides them
 //! - [`naive`]: segments against a loop over the same events
 //! - [`bitmaps`]: the SQL functions over bitmaps and segments
@@ -38,6 +39,7 @@ mod ingest;
 mod insight;
 mod journey;
 mod lookalike;
+mod messages;
 mod naive;
 mod refresh;
 mod segments;
