@@ -128,6 +128,11 @@ impl Engine {
             .map_or(Ok(RejectsMax::default()), RejectsMax::parse)
     }
 
+    /// What the SQL files of the project may not say as it was meant: a line a note.
+    pub fn notes(&self) -> Vec<String> {
+        self.project.notes().collect()
+    }
+
     /// The store as it is now.
     pub(super) async fn opened(&self) -> Result<(Store, StoreSnapshot)> {
         let store = self.store().await?;
