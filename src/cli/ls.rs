@@ -20,6 +20,7 @@ pub struct LsArgs {}
 pub(super) async fn run(_args: &LsArgs, global: &Global, output: &mut Output) -> Result<Outcome> {
     let engine = global.engine()?;
     output.set_root(engine.root());
+    output.notes(&engine.notes());
     let segments = engine.list().await?;
     output.list(&segments, text)?;
     if segments.is_empty() {
