@@ -79,9 +79,9 @@ impl Output {
         }
     }
 
-    /// Writes notes for people to stderr.
+    /// Writes notes for people to stderr, which in JSON has errors alone.
     pub fn notes(&self, notes: &[String]) {
-        for note in notes {
+        for note in notes.iter().filter(|_| !self.is_json()) {
             self.say(format!("note: {note}"));
         }
     }

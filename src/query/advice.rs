@@ -78,10 +78,13 @@ pub(super) fn on_syntax(
             "WHERE stands before GROUP BY; behind it, of whole groups, it is HAVING".to_owned(),
         );
     }
-    if found == "-" && tokens.before(position?).is_some_and(|_| tokens.has("segments")) {
-        return Some(
-            "a name with a dash in it stands in double quotes: segments.\"win-back\"".to_owned(),
-        );
+    if found == "-"
+        && let Some((before, after)) = tokens.around(position?)
+        && tokens.phrase(&["segments", ".", &before]).is_some()
+    {
+        return Some(format!(
+            "a name with a dash in it stands in double quotes: segments.\"{before}-{after}\""
+        ));
     }
     None
 }

@@ -72,6 +72,12 @@ impl Tokens {
         self.0.iter().take_while(|t| begin(t) < position).last().map(|t| t.token.to_string())
     }
 
+    /// The words or signs before and behind the one at `position`, as they are written.
+    pub(super) fn around(&self, position: Position) -> Option<(String, String)> {
+        let three = self.0.windows(3).find(|three| begin(&three[1]) == position)?;
+        Some((three[0].token.to_string(), three[2].token.to_string()))
+    }
+
     /// The segment `name`, as a table or in a call of `in_segment`.
     pub(super) fn segment(&self, name: &str) -> Option<Position> {
         let is_table = |three: &&[TokenWithSpan]| {

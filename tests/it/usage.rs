@@ -86,6 +86,7 @@ fn front_matter_without_a_colon_is_told() {
     let note = "note: sql/segments/good.sql:1: this is a plain comment; to be front matter it needs a colon: -- description: ..";
     assert!(run.stderr.contains(note), "{run:#?}");
     assert!(run.stderr.contains("sql/segments/good.sql:2: "), "{run:#?}");
+    assert_eq!(project.ok(&["build", "--format", "json"]).stderr, "", "errors alone");
     project.segment(
         "good",
         "-- description: Good ones\n-- description of the idea\nSELECT profile_id FROM profiles",
@@ -134,6 +135,8 @@ fn csv_is_a_table() {
     let status = project.ok(&["status", "--format", "csv"]).stdout;
     assert!(status.starts_with("name,rows,files,bytes,version\nprofiles,4,"), "{status}");
     project.ok(&["optimize"]);
+    let none = Project::new().ok(&["ls", "--format", "csv"]).stdout;
+    assert_eq!(none, "name,members,build,as_of,status,tags,description\n");
     let none = project.ok(&["optimize", "--format", "csv"]).stdout;
     assert_eq!(none, "table,files_before,files_after,bytes_before,bytes_after\n");
 }
