@@ -137,6 +137,14 @@ impl Error {
         self
     }
 
+    /// Says exactly where, in place of what was said before.
+    #[must_use]
+    pub fn moved_to(mut self, file: &Path, line: u64, column: u64) -> Self {
+        let place = Place { file: file.to_path_buf(), line: Some(line), column: Some(column) };
+        self.0.place = Some(place);
+        self
+    }
+
     /// Keeps the error that this one came from.
     #[must_use]
     pub fn with_cause(

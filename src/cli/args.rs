@@ -52,8 +52,8 @@ pub struct Global {
     #[arg(long, global = true, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
     /// Memory for queries and ingest, such as 2GB
-    #[arg(long, global = true, value_name = "SIZE")]
-    pub memory: Option<String>,
+    #[arg(long, global = true, value_name = "SIZE", value_parser = checked(parse_bytes))]
+    pub memory: Option<usize>,
 }
 
 /// How results are written.
@@ -128,17 +128,19 @@ pub enum Verb {
 
 impl Global {
     /// What these flags tell an engine that works in `root`.
-    ///
-    /// # Errors
-    /// Where `--memory` is no size.
-    pub fn engine_options(&self, root: PathBuf) -> Result<EngineOptions> {
-        let memory_bytes = self.memory.as_deref().map(parse_bytes).transpose()?;
+    pub fn engine_options(&self, root: PathBuf) -> EngineOptions {
         let cloud = ["AWS_", "GOOGLE_", "AZURE_"];
         let storage = std::env::vars()
             .filter(|(name, _)| cloud.iter().any(|prefix| name.starts_with(prefix)))
             .map(|(name, value)| (name.to_lowercase(), value))
             .collect();
-        Ok(EngineOptions { root, threads: self.threads, memory_bytes, storage, now: clock() })
+        EngineOptions {
+            root,
+            threads: self.threads,
+            memory_bytes: self.memory,
+            storage,
+            now: clock(),
+        }
     }
 
     /// The engine of the project that these flags name.
@@ -150,7 +152,7 @@ impl Global {
             Some(root) => root.clone(),
             None => Engine::find(&working_folder()?)?,
         };
-        Engine::open(self.engine_options(root)?)
+        Engine::open(self.engine_options(root))
     }
 }
 
@@ -167,10 +169,18 @@ pub fn working_folder() -> Result<PathBuf> {
     std::env::current_dir().map_err(|e| Error::unavailable(format!("no working folder: {e}")))
 }
 
-/// Reads `--as-of`.
-///
-/// # Errors
-/// Where it is no time.
-pub fn as_of(text: Option<&str>) -> Result<Option<AsOf>> {
-    text.map(AsOf::parse).transpose()
+/// A value that `parse` reads, for clap: what it cannot read is a wrong command line, and the hints
+/// stand behind the message.
+pub fn checked<T>(
+    parse: fn(&str) -> Result<T>,
+) -> impl Fn(&str) -> std::result::Result<T, String> + Clone + Send + Sync + 'static
+where
+    T: 'static,
+{
+    move |text| {
+        parse(text).map_err(|error| {
+            let hints = error.hints().iter().map(|hint| format!("\nhint: {hint}"));
+            format!("{}{}", error.message(), hints.collect::<String>())
+        })
+    }
 }

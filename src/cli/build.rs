@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 
 use crate::engine::{BuildOptions, BuildReport, BuiltSegment, Status};
 use crate::error::{Error, Result};
+use crate::model::AsOf;
 
 use super::Outcome;
-use super::args::{Global, as_of};
+use super::args::{Global, checked};
 use super::output::{Output, align_right, duration, error_json, maybe_count, render, table};
 use super::progress::Bar;
 
@@ -29,8 +30,8 @@ pub struct BuildArgs {
     #[arg(value_name = "SELECTOR")]
     selectors: Vec<String>,
     /// What now() is [default: as_of in throng.toml, or the clock]
-    #[arg(long, value_name = "TIME")]
-    as_of: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = checked(AsOf::parse))]
+    as_of: Option<AsOf>,
     /// Evaluate segments even where nothing that they depend on changed
     #[arg(long)]
     full: bool,
@@ -39,11 +40,8 @@ pub struct BuildArgs {
 pub(super) async fn run(args: BuildArgs, global: &Global, output: &mut Output) -> Result<Outcome> {
     let engine = global.engine()?;
     output.set_root(engine.root());
-    let options = BuildOptions {
-        selectors: args.selectors,
-        as_of: as_of(args.as_of.as_deref())?,
-        full: args.full,
-    };
+    output.notes(&engine.notes());
+    let options = BuildOptions { selectors: args.selectors, as_of: args.as_of, full: args.full };
     let bar = Bar::counted(output, "building segments");
     let on_done = |done: usize, total: usize, _: &str| bar.set(done as u64, total as u64);
     let report = engine.build(&options, &on_done).await?;
@@ -56,8 +54,14 @@ pub(super) async fn run(args: BuildArgs, global: &Global, output: &mut Output) -
 /// # Errors
 /// Where stdout cannot be written.
 pub(super) fn show(report: &BuildReport, output: &Output) -> Result<Outcome> {
-    if output.is_table() {
-        output.write(&text(report))?;
+    if output.is_json() {
+        output.one(&to_json(report)?, |_| String::new())?;
+    } else {
+        if output.is_csv() {
+            output.list(&report.segments.iter().map(row).collect::<Vec<_>>(), |_| String::new())?;
+        } else {
+            output.write(&text(report))?;
+        }
         for segment in &report.segments {
             if let Some(error) = &segment.error {
                 let error = error.clone().in_context(format!("segment {}", segment.name));
@@ -67,10 +71,23 @@ pub(super) fn show(report: &BuildReport, output: &Output) -> Result<Outcome> {
                 output.say(format!("note: segment {} is empty: {note}", segment.name));
             }
         }
-    } else {
-        output.one(&to_json(report)?, |_| String::new())?;
     }
     Ok(if report.is_good() { Outcome::Done } else { Outcome::Failed })
+}
+
+/// A line of CSV, with the same columns whatever became of the segment.
+fn row(segment: &BuiltSegment) -> Value {
+    json!({
+        "name": segment.name,
+        "status": segment.status,
+        "members": segment.members,
+        "entered": segment.entered,
+        "exited": segment.exited,
+        "elapsed_ms": segment.elapsed_ms,
+        "evaluated": segment.evaluated,
+        "notes": segment.notes.join("; "),
+        "error": segment.error.as_ref().map(ToString::to_string),
+    })
 }
 
 fn to_json(report: &BuildReport) -> Result<Value> {

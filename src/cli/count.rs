@@ -4,9 +4,10 @@ use clap::Args;
 use serde_json::json;
 
 use crate::error::Result;
+use crate::model::AsOf;
 
 use super::Outcome;
-use super::args::{Global, as_of};
+use super::args::{Global, checked};
 use super::output::{Output, count};
 
 /// Say how many profiles a segment or a query has now
@@ -23,14 +24,14 @@ pub struct CountArgs {
     #[arg(value_name = "NAME|SQL")]
     what: String,
     /// What now() is [default: as_of in throng.toml, or the clock]
-    #[arg(long, value_name = "TIME")]
-    as_of: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = checked(AsOf::parse))]
+    as_of: Option<AsOf>,
 }
 
 pub(super) async fn run(args: &CountArgs, global: &Global, output: &mut Output) -> Result<Outcome> {
     let engine = global.engine()?;
     output.set_root(engine.root());
-    let as_of = as_of(args.as_of.as_deref())?;
+    let as_of = args.as_of;
     let members = engine.count(&args.what, as_of).await?;
     output.one(&json!({"members": members}), |_| format!("{}\n", count(members)))?;
     if members == 0 {

@@ -44,7 +44,7 @@ pub(super) async fn run(args: &DemoArgs, global: &Global, output: &mut Output) -
         profiles: args.profiles,
         events: args.events,
         seed: args.seed,
-        engine: global.engine_options(args.dir.clone())?,
+        engine: global.engine_options(args.dir.clone()),
     };
     output.say(format!(
         "a shop with {} and {}, in {}",

@@ -6,9 +6,10 @@ use clap::Args;
 
 use crate::engine::{Explained, Steps};
 use crate::error::Result;
+use crate::model::AsOf;
 
 use super::Outcome;
-use super::args::{Global, as_of};
+use super::args::{Global, checked};
 use super::output::{Output, align_right, bytes, count, maybe_count, render, table};
 
 /// Show how a segment or a query is evaluated, and what it shares with others
@@ -30,8 +31,8 @@ pub struct ExplainArgs {
     #[arg(long)]
     passes: bool,
     /// What now() is [default: as_of in throng.toml, or the clock]
-    #[arg(long, value_name = "TIME")]
-    as_of: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = checked(AsOf::parse))]
+    as_of: Option<AsOf>,
 }
 
 pub(super) async fn run(
@@ -42,7 +43,7 @@ pub(super) async fn run(
     let engine = global.engine()?;
     output.set_root(engine.root());
     let steps = if args.passes { Steps::Shown } else { Steps::Left };
-    let explained = engine.explain(&args.what, as_of(args.as_of.as_deref())?, steps).await?;
+    let explained = engine.explain(&args.what, args.as_of, steps).await?;
     output.one(&explained, text)?;
     Ok(Outcome::Done)
 }

@@ -10,7 +10,7 @@ use crate::engine::{
 use crate::error::{Error, Result};
 
 use super::Outcome;
-use super::args::{Global, working_folder};
+use super::args::{Global, checked, working_folder};
 use super::output::{Output, bytes, count, duration, plural};
 
 /// Write members to files: ids, or bitmaps of many engines
@@ -39,10 +39,12 @@ pub struct ExportArgs {
     to: String,
     /// csv, ndjson, parquet, arrow, or a bitmap format; for a set also several
     #[arg(long = "as", value_name = "FORMAT,..", value_delimiter = ',', required = true)]
-    file_formats: Vec<String>,
+    #[arg(value_parser = checked(ExportFormat::parse))]
+    file_formats: Vec<ExportFormat>,
     /// Which ids: profile_id, or a namespace such as user_id or email
     #[arg(long, default_value = "profile_id", value_name = "profile_id|NAMESPACE")]
-    ids: String,
+    #[arg(value_parser = checked(Ids::parse))]
+    ids: Ids,
     /// Members as they were after this build
     #[arg(long, value_name = "BUILD")]
     build: Option<i64>,
@@ -72,9 +74,7 @@ pub(super) async fn run(
 ) -> Result<Outcome> {
     let engine = global.engine()?;
     output.set_root(engine.root());
-    let formats: Vec<ExportFormat> =
-        args.file_formats.iter().map(|f| ExportFormat::parse(f)).collect::<Result<_>>()?;
-    let ids = Ids::parse(&args.ids)?;
+    let (formats, ids) = (args.file_formats.clone(), args.ids.clone());
     let moment = Moment { build: args.build, changes_since: args.changes_since };
     let Some(name) = args.single() else {
         let options = SetOptions {
@@ -99,7 +99,7 @@ pub(super) async fn run(
         all => output.list(all, |all| all.iter().map(text).collect())?,
     }
     for exported in &exported {
-        notes(exported, &args.ids, output);
+        notes(exported, args.ids.column(), output);
     }
     Ok(Outcome::Done)
 }

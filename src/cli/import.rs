@@ -8,7 +8,7 @@ use crate::engine::{Engine, ExportFormat, Ids, ImportOptions, ImportReport};
 use crate::error::Result;
 
 use super::Outcome;
-use super::args::{Global, working_folder};
+use super::args::{Global, checked, working_folder};
 use super::output::{Output, count, duration, plural};
 
 /// Make a segment of a list of ids or a bitmap from elsewhere
@@ -29,11 +29,11 @@ pub struct ImportArgs {
     /// The file
     file: String,
     /// csv, ndjson, parquet, arrow, or a bitmap format of `throng export`
-    #[arg(long = "as", value_name = "FORMAT")]
-    file_format: String,
+    #[arg(long = "as", value_name = "FORMAT", value_parser = checked(ExportFormat::parse))]
+    file_format: ExportFormat,
     /// Which ids it holds: profile_id, or a namespace such as user_id or email
-    #[arg(long, value_name = "profile_id|NAMESPACE")]
-    ids: String,
+    #[arg(long, value_name = "profile_id|NAMESPACE", value_parser = checked(Ids::parse))]
+    ids: Ids,
     /// The column of ids [default: the one that is called as the ids are]
     #[arg(long, value_name = "NAME")]
     column: Option<String>,
@@ -53,8 +53,8 @@ pub(super) async fn run(
         name: args.name.clone(),
         file: args.file.clone(),
         base: working_folder()?,
-        format: ExportFormat::parse(&args.file_format)?,
-        ids: Ids::parse(&args.ids)?,
+        format: args.file_format,
+        ids: args.ids.clone(),
         column: args.column.clone(),
         header: args.no_header.then_some(false),
     };

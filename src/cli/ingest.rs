@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 
 use clap::{Args, Subcommand};
 
-use crate::engine::{DirectSource, Ingested, Progress};
+use crate::engine::{DirectSource, Ingested, Progress, RejectsMax};
 use crate::error::{Error, Result};
 
 use super::Outcome;
-use super::args::{Global, working_folder};
+use super::args::{Global, checked, working_folder};
 use super::output::{Output, count, duration, plural, rate};
 use super::progress::Bar;
 
@@ -54,7 +54,7 @@ struct Files {
     #[arg(long = "key", value_name = "NAMESPACE[=COLUMN]")]
     keys: Vec<String>,
     /// Rows that may be rejected: a share such as 5%, or a number
-    #[arg(long, value_name = "N|P%")]
+    #[arg(long, value_name = "N|P%", value_parser = checked(rejects))]
     rejects: Option<String>,
     #[command(flatten)]
     reading: Reading,
@@ -132,6 +132,11 @@ impl Reading {
     }
 }
 
+/// A limit on rejects that can be read.
+fn rejects(text: &str) -> Result<String> {
+    RejectsMax::parse(text).map(|_| text.to_owned())
+}
+
 pub(super) async fn run(
     args: &IngestArgs,
     global: &Global,
@@ -139,6 +144,7 @@ pub(super) async fn run(
 ) -> Result<Outcome> {
     let engine = global.engine()?;
     output.set_root(engine.root());
+    output.notes(&engine.notes());
     let bar = Mutex::new(None);
     let on_start = |source: &str, progress: Arc<Progress>| {
         if let Ok(mut bar) = bar.lock() {

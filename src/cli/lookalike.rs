@@ -9,9 +9,10 @@ use crate::engine::{
     Explanation, Lock, LookalikeOptions, LookalikeReport, ReachAt, Report, Size, Standing,
 };
 use crate::error::Result;
+use crate::model::AsOf;
 
 use super::Outcome;
-use super::args::{Global, as_of};
+use super::args::{Global, checked};
 use super::output::{Output, align_right, count, duration, plural, render, table};
 
 /// Sizes that the table of reach shows; JSON and the page have all.
@@ -38,7 +39,8 @@ pub struct LookalikeArgs {
     features: Vec<String>,
     /// Members, or a share of the candidates [default: 10%]
     #[arg(long, value_name = "N|P%", conflicts_with_all = ["min_lift", "min_score"])]
-    size: Option<String>,
+    #[arg(value_parser = checked(Size::parse))]
+    size: Option<Size>,
     /// The largest audience whose lift on held-out seeds is at least this
     #[arg(long, value_name = "LIFT", conflicts_with = "min_score")]
     min_lift: Option<f64>,
@@ -87,20 +89,20 @@ pub struct LookalikeArgs {
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
     /// Explain the score of one profile
-    #[arg(long, value_name = "ID|NAMESPACE=VALUE")]
+    #[arg(long, value_name = "PROFILE_ID|NAMESPACE=VALUE")]
     why: Option<String>,
     /// Print the SQL of the features, and do nothing else
     #[arg(long)]
     show_features: bool,
     /// What now() is [default: as_of in throng.toml, or the clock]
-    #[arg(long, value_name = "TIME")]
-    as_of: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = checked(AsOf::parse))]
+    as_of: Option<AsOf>,
 }
 
 impl LookalikeArgs {
     fn size(&self) -> Result<Size> {
-        match (&self.size, self.min_lift, self.min_score) {
-            (Some(size), ..) => Size::parse(size),
+        match (self.size, self.min_lift, self.min_score) {
+            (Some(size), ..) => Ok(size),
             (None, Some(lift), _) => Size::lift(lift),
             (None, None, Some(score)) => Size::score(score),
             (None, None, None) => Ok(Size::DEFAULT),
@@ -141,7 +143,7 @@ pub(super) async fn run(
         scores: args.scores.clone(),
         report: args.report.clone(),
         explain: args.why.clone(),
-        as_of: as_of(args.as_of.as_deref())?,
+        as_of: args.as_of,
         ..LookalikeOptions::of(asked)
     };
     let report = engine.lookalike(&options).await?;

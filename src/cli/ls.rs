@@ -20,8 +20,13 @@ pub struct LsArgs {}
 pub(super) async fn run(_args: &LsArgs, global: &Global, output: &mut Output) -> Result<Outcome> {
     let engine = global.engine()?;
     output.set_root(engine.root());
+    output.notes(&engine.notes());
     let segments = engine.list().await?;
-    output.list(&segments, text)?;
+    let is_told =
+        segments.is_empty() && output.header("name,members,build,as_of,status,tags,description")?;
+    if !is_told {
+        output.list(&segments, text)?;
+    }
     if segments.is_empty() {
         output
             .say("no segments yet: write a query that returns profile_id to sql/segments/NAME.sql");

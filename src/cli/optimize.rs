@@ -32,6 +32,11 @@ pub(super) async fn run(
     let bar = Bar::spinner(output, "laying files out anew");
     let done = engine.optimize().await?;
     drop(bar);
+    if done.is_empty()
+        && output.header("table,files_before,files_after,bytes_before,bytes_after")?
+    {
+        return Ok(Outcome::Done);
+    }
     output.list(&done, text)?;
     Ok(Outcome::Done)
 }

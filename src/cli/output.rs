@@ -79,6 +79,24 @@ impl Output {
         }
     }
 
+    /// Writes notes for people to stderr, which in JSON has errors alone.
+    pub fn notes(&self, notes: &[String]) {
+        for note in notes.iter().filter(|_| !self.is_json()) {
+            self.say(format!("note: {note}"));
+        }
+    }
+
+    /// Writes the columns' names of a list that has no rows, where it would be CSV; says whether.
+    ///
+    /// # Errors
+    /// Where stdout cannot be written.
+    pub fn header(&self, names: &str) -> Result<bool> {
+        if self.is_csv() {
+            self.write(&format!("{names}\n"))?;
+        }
+        Ok(self.is_csv())
+    }
+
     /// Writes `text` to stdout. A reader that has gone away (`| head`) ends the command in peace.
     ///
     /// # Errors
@@ -199,6 +217,7 @@ impl Output {
     fn line_of(&self, place: &crate::error::Place) -> Option<String> {
         let number = place.line?;
         let file = std::fs::read_to_string(self.root.as_ref()?.join(&place.file)).ok()?;
+        let file = file.strip_prefix('\u{feff}').unwrap_or(&file);
         let line = file.lines().nth(usize::try_from(number).ok()?.checked_sub(1)?)?;
         let mut text = format!("   |\n{number:>3}| {line}\n");
         if let Some(column) = place.column {
@@ -244,6 +263,9 @@ fn plain(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
+        Value::Array(items) if items.iter().any(|i| i.is_object() || i.is_array()) => {
+            value.to_string()
+        }
         Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(" "),
         other => other.to_string(),
     }

@@ -3,9 +3,10 @@
 use clap::Args;
 
 use crate::error::Result;
+use crate::model::AsOf;
 
 use super::Outcome;
-use super::args::{Global, as_of};
+use super::args::{Global, checked};
 use super::output::Output;
 
 /// Run any SQL over the store
@@ -21,14 +22,14 @@ pub struct QueryArgs {
     /// The query
     sql: String,
     /// What now() is [default: as_of in throng.toml, or the clock]
-    #[arg(long, value_name = "TIME")]
-    as_of: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = checked(AsOf::parse))]
+    as_of: Option<AsOf>,
 }
 
 pub(super) async fn run(args: &QueryArgs, global: &Global, output: &mut Output) -> Result<Outcome> {
     let engine = global.engine()?;
     output.set_root(engine.root());
-    let (schema, batches) = engine.query(&args.sql, as_of(args.as_of.as_deref())?).await?;
+    let (schema, batches) = engine.query(&args.sql, args.as_of).await?;
     output.batches(&schema, &batches)?;
     Ok(Outcome::Done)
 }

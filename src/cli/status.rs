@@ -26,7 +26,12 @@ pub(super) async fn run(
 ) -> Result<Outcome> {
     let engine = global.engine()?;
     output.set_root(engine.root());
-    output.one(&engine.status().await?, text)?;
+    let status = engine.status().await?;
+    if output.is_csv() {
+        output.list(&status.tables, |_| String::new())?;
+    } else {
+        output.one(&status, text)?;
+    }
     Ok(Outcome::Done)
 }
 

@@ -7,9 +7,10 @@ use serde_json::Value;
 
 use crate::engine::TestOutcome;
 use crate::error::{Error, Result};
+use crate::model::AsOf;
 
 use super::Outcome;
-use super::args::{Global, as_of};
+use super::args::{Global, checked};
 use super::output::{Output, error_json, plural};
 
 /// Run sql/tests: queries that must return no rows
@@ -20,14 +21,15 @@ Examples:
   throng test && throng build      build only over data that is as it should be")]
 pub struct TestArgs {
     /// What now() is [default: as_of in throng.toml, or the clock]
-    #[arg(long, value_name = "TIME")]
-    as_of: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = checked(AsOf::parse))]
+    as_of: Option<AsOf>,
 }
 
 pub(super) async fn run(args: &TestArgs, global: &Global, output: &mut Output) -> Result<Outcome> {
     let engine = global.engine()?;
     output.set_root(engine.root());
-    let outcomes = engine.test(as_of(args.as_of.as_deref())?).await?;
+    output.notes(&engine.notes());
+    let outcomes = engine.test(args.as_of).await?;
     let values = outcomes.iter().map(to_json).collect::<Result<Vec<_>>>()?;
     output.list(&values, |_| text(&outcomes))?;
     if output.is_table() {

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::error::{Error, Result};
 
 use super::Outcome;
-use super::args::Global;
+use super::args::{Global, checked};
 use super::output::{Output, bytes, plural};
 
 /// Remove files that no version of the store needs
@@ -19,8 +19,8 @@ Examples:
   throng vacuum --older-than 1h       make sure that nobody reads an older version")]
 pub struct VacuumArgs {
     /// How long files stay after they were replaced: 30m, 12h, 7d
-    #[arg(long, default_value = "7d", value_name = "TIME")]
-    older_than: String,
+    #[arg(long, default_value = "7d", value_name = "TIME", value_parser = checked(age))]
+    older_than: TimeDelta,
     /// Only say what would be removed
     #[arg(long)]
     dry_run: bool,
@@ -33,7 +33,7 @@ pub(super) async fn run(
 ) -> Result<Outcome> {
     let engine = global.engine()?;
     output.set_root(engine.root());
-    let done = engine.vacuum(age(&args.older_than)?, args.dry_run).await?;
+    let done = engine.vacuum(args.older_than, args.dry_run).await?;
     let value = json!({"files": done.files, "bytes": done.bytes, "dry_run": args.dry_run});
     output.one(&value, |_| {
         let verb = if args.dry_run { "would remove" } else { "removed" };

@@ -6,9 +6,10 @@ use clap::Args;
 
 use crate::engine::{LastBuild, Why};
 use crate::error::Result;
+use crate::model::AsOf;
 
 use super::Outcome;
-use super::args::{Global, as_of};
+use super::args::{Global, checked};
 use super::output::{Output, render, table};
 
 /// Say why a profile is in a segment, or is not
@@ -17,6 +18,7 @@ use super::output::{Output, render, table};
 Examples:
   throng why vip --user u-1042
   throng why vip --user email=ann@example.com      where the value alone is not clear
+  throng why vip --user profile_id=821             the number that exports have without --ids
   throng why vip --user u-1042 --as-of 2026-06-01
 
 Each leaf of the segment is true or false for the profile; the values that decide it stand beside.
@@ -25,18 +27,18 @@ Of an audience of look-alikes it tells the score, and what each feature adds to 
 pub struct WhyArgs {
     /// The segment
     name: String,
-    /// An identifier of the profile, or NAMESPACE=VALUE
+    /// An identifier of the profile, NAMESPACE=VALUE, or profile_id=N
     #[arg(long, value_name = "ID")]
     user: String,
     /// What now() is [default: as_of in throng.toml, or the clock]
-    #[arg(long, value_name = "TIME")]
-    as_of: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = checked(AsOf::parse))]
+    as_of: Option<AsOf>,
 }
 
 pub(super) async fn run(args: &WhyArgs, global: &Global, output: &mut Output) -> Result<Outcome> {
     let engine = global.engine()?;
     output.set_root(engine.root());
-    let why = engine.why(&args.name, &args.user, as_of(args.as_of.as_deref())?).await?;
+    let why = engine.why(&args.name, &args.user, args.as_of).await?;
     output.one(&why, |why| text(why, &args.user))?;
     Ok(Outcome::Done)
 }

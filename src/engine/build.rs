@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::audience::{BuiltSegment, Status};
 use crate::error::Result;
 use crate::model::{AsOf, millis_since};
+use crate::query::placed;
 
 use super::open::Engine;
 
@@ -57,7 +58,16 @@ impl Engine {
             build: built.build.0,
             as_of: built.as_of.to_string(),
             elapsed_ms: millis_since(started),
-            segments: built.segments,
+            segments: built.segments.into_iter().map(|segment| self.placed(segment)).collect(),
         })
+    }
+
+    /// `segment` whose error says where in its file it is.
+    fn placed(&self, mut segment: BuiltSegment) -> BuiltSegment {
+        let file = self.project.segments.iter().find(|file| file.name.as_str() == segment.name);
+        if let Some(file) = file {
+            segment.error = segment.error.map(|e| placed(e, &file.text, Some(&file.path)));
+        }
+        segment
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::audience::Catalog;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::lookalike::Explanation;
 use crate::membership::Membership;
 use crate::model::{AsOf, Name, ProfileId};
@@ -16,6 +16,7 @@ use crate::segment::{Batch, Graph, Parsed, Planned};
 
 use super::open::Engine;
 use super::warm::is_name;
+use super::whose::find;
 
 /// How a segment is evaluated.
 #[derive(Debug, Clone, Serialize)]
@@ -139,7 +140,7 @@ impl Engine {
         subject.explained(session, self.limits, steps).await
     }
 
-    /// Why the profile that `user` identifies (`value`, or `namespace=value`) is in the segment
+    /// Why the profile that `user` identifies (`value`, `namespace=value`, `profile_id=number`) is in the segment
     /// called `name`, or not.
     ///
     /// # Errors
@@ -352,34 +353,4 @@ pub enum Steps {
     Left,
     /// They are there.
     Shown,
-}
-
-/// The profile with the identifier `user`.
-pub(super) async fn find(session: &Session, user: &str) -> Result<ProfileId> {
-    let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
-    let condition = match user.split_once('=') {
-        Some((namespace, value)) => {
-            format!("namespace = {} AND value = {}", quoted(namespace), quoted(value))
-        }
-        None => format!("value = {}", quoted(user)),
-    };
-    let sql = format!(
-        "SELECT DISTINCT CAST(profile_id AS BIGINT) AS id FROM identifiers WHERE home AND {condition} LIMIT 2"
-    );
-    let batches = session.plan(&sql, None).await?.collect().await?;
-    let mut ids = Vec::new();
-    for batch in &batches {
-        use arrow::array::AsArray as _;
-        ids.extend(batch.column(0).as_primitive::<arrow::datatypes::Int64Type>().iter().flatten());
-    }
-    match ids[..] {
-        [id] => u32::try_from(id)
-            .ok()
-            .and_then(ProfileId::new)
-            .ok_or_else(|| Error::data(format!("profile_id {id} is out of range"))),
-        [] => Err(Error::input(format!("no profile has the identifier \"{user}\""))
-            .with_hint("say which kind it is: --user email=ann@example.com")),
-        _ => Err(Error::input(format!("\"{user}\" is an identifier of more than one profile"))
-            .with_hint("say which kind it is: --user email=ann@example.com")),
-    }
 }

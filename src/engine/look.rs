@@ -12,7 +12,7 @@ use crate::audience::{Catalog, HistoryEntry, Status};
 use crate::error::Result;
 use crate::model::{AsOf, TableName};
 use crate::project::SqlFile;
-use crate::query::Session;
+use crate::query::{Session, placed};
 use crate::segment::{Effort, Graph, Parsed, Planned, doubts};
 use crate::store::Store;
 
@@ -211,7 +211,8 @@ impl Engine {
             let session = self.session_for(&file.text, Some(&file.path), as_of).await?;
             let parsed = Parsed::new(&session, file)?;
             let planned = Planned::new(&session, &parsed).await?;
-            return evaluated(&session, self.limits, planned).await.map(|m| m.len());
+            let found = evaluated(&session, self.limits, planned).await;
+            return found.map(|m| m.len()).map_err(|e| placed(e, &file.text, Some(&file.path)));
         }
         let session = self.session_for(what, None, as_of).await?;
         counted(&session, self.limits, what).await

@@ -16,10 +16,11 @@ use crate::model::{AsOf, Name, ProfileId};
 use crate::query::Session;
 use crate::store::{Committed, Store, StoreSnapshot};
 
-use super::explain::{Why, find};
+use super::explain::Why;
 use super::look::{Leaf, Listing, Shown};
 use super::open::Engine;
 use super::scores;
+use super::whose::find;
 
 /// What the definition of a look-alike's audience begins with; the digest of its model follows.
 const DEFINITION: &str = "lookalike:";
@@ -414,7 +415,7 @@ fn is_lookalike(state: &State) -> bool {
     state.definition.starts_with(DEFINITION)
 }
 
-/// The profile that `who` names: its number, or `NAMESPACE=VALUE`.
+/// The profile that `who` names: its number, also as `profile_id=N`, or `NAMESPACE=VALUE`.
 async fn profile(session: &Session, who: &str) -> Result<ProfileId> {
     if who.contains('=') {
         return find(session, who).await;

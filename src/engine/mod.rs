@@ -10,6 +10,7 @@
 //! - [`look`]: lists, counts, queries, history, status
 //! - [`warm`]: a session that keeps what it read, for many statements
 //! - [`explain`]: how a segment is evaluated, and why a profile is in it
+//! - [`whose`]: which profile is meant, by an identifier or its number
 //! - [`lookalike`]: the profiles most like a seed
 //! - [`tests`]: the project's data tests
 //! - [`export`]: memberships out of the store
@@ -34,6 +35,7 @@ pub mod open;
 mod scores;
 pub mod tests;
 pub mod warm;
+mod whose;
 
 pub use crate::activation::{ExportFormat, Exported, Ids};
 pub use crate::audience::{BuiltSegment, HistoryEntry, Status};

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::model::{AsOf, Name, ShardSize};
 use crate::project::Project;
 use crate::project::config::{RejectsMax, parse_bytes};
-use crate::query::{Held, Limits, Session};
+use crate::query::{Held, Limits, Session, placed};
 use crate::store::{Location, Store, StoreSnapshot};
 
 /// What a face tells the engine.
@@ -128,6 +128,11 @@ impl Engine {
             .map_or(Ok(RejectsMax::default()), RejectsMax::parse)
     }
 
+    /// What the SQL files of the project may not say as it was meant: a line a note.
+    pub fn notes(&self) -> Vec<String> {
+        self.project.notes().collect()
+    }
+
     /// The store as it is now.
     pub(super) async fn opened(&self) -> Result<(Store, StoreSnapshot)> {
         let store = self.store().await?;
@@ -155,8 +160,9 @@ impl Engine {
         let catalog = Catalog::load(&session).await?;
         let mut memberships = catalog.memberships(&session, needed.iter().copied()).await?;
         for name in needed {
-            let membership =
-                memberships.remove(name).ok_or_else(|| self.unbuilt(name, &catalog))?;
+            let membership = memberships
+                .remove(name)
+                .ok_or_else(|| placed(self.unbuilt(name, &catalog), sql, file))?;
             session.define_segment(&Name::parse(name)?, membership)?;
         }
         Ok(session)

@@ -20,7 +20,7 @@ use crate::membership::Membership;
 use crate::membership::wire::{self, Format};
 use crate::model::{AsOf, Name, TableName, tables};
 use crate::project::Project;
-use crate::query::{Held, Limits, Masks, Session};
+use crate::query::{Held, Limits, Masks, Session, placed};
 use crate::segment::{Batch, Effort, Parsed, Planned, doubts};
 use crate::store::{CacheUse, Files, Store, StoreSnapshot};
 
@@ -334,7 +334,8 @@ impl WarmSession {
         self.define(opened, &file.text, Some(&file.path)).await?;
         let parsed = Parsed::new(&opened.session, file)?;
         let planned = Planned::new(&opened.session, &parsed).await?;
-        evaluated(&opened.session, self.limits, planned).await
+        let found = evaluated(&opened.session, self.limits, planned).await;
+        found.map_err(|e| placed(e, &file.text, Some(&file.path)))
     }
 
     /// The last membership of segment `name`, which has no file.
@@ -367,8 +368,9 @@ impl WarmSession {
         let catalog = opened.catalog().await?;
         let mut memberships = catalog.memberships(session, needed.iter().copied()).await?;
         for name in needed {
-            let membership =
-                memberships.remove(name).ok_or_else(|| self.engine.unbuilt(name, catalog))?;
+            let membership = memberships
+                .remove(name)
+                .ok_or_else(|| placed(self.engine.unbuilt(name, catalog), sql, file))?;
             session.define_segment(&Name::parse(name)?, membership)?;
         }
         Ok(())
@@ -470,7 +472,8 @@ pub(super) fn query_of<'a>(
 pub(super) async fn counted(session: &Session, limits: Limits, sql: &str) -> Result<u64> {
     let plan = session.plan(sql, None).await?;
     if plan.schema().fields().iter().any(|f| f.name() == tables::PROFILE_ID) {
-        return evaluated(session, limits, Planned::of(&plan)?).await.map(|set| set.len());
+        let found = evaluated(session, limits, Planned::of(&plan)?).await;
+        return found.map(|set| set.len()).map_err(|e| placed(e, sql, None));
     }
     if let Some(planned) = Planned::counted(&plan)
         && let segment = [(String::new(), planned)]

@@ -12,6 +12,7 @@ use crate::model::{AsOf, ShardSize};
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// What `now()` is where a command has no `--as-of`; the present where it is absent.
+    #[serde(deserialize_with = "time")]
     pub as_of: Option<String>,
     /// Where the data is.
     pub store: StoreConfig,
@@ -57,7 +58,8 @@ impl Config {
     /// Where it is no TOML, or has a key or a value that Throng does not know.
     pub fn load(file: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(file).map_err(|e| Error::io("read", file, e))?;
-        let config: Self = toml::from_str(&text).map_err(|e| broken(file, &text, &e))?;
+        let text = super::without_mark(&text);
+        let config: Self = toml::from_str(text).map_err(|e| broken(file, text, &e))?;
         config.as_of().map_err(|e| e.at(file, None, None))?;
         ShardSize::of_ids(config.store.shard).map_err(|e| e.at(file, None, None))?;
         Ok(config)
@@ -69,6 +71,15 @@ impl Config {
     /// Where it is no time.
     pub fn as_of(&self) -> Result<Option<AsOf>> {
         self.as_of.as_deref().map(AsOf::parse).transpose()
+    }
+}
+
+/// A time in quotes, or as TOML writes it: `2026-11-01`.
+fn time<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    match toml::Value::deserialize(from)? {
+        toml::Value::String(text) => Ok(Some(text)),
+        toml::Value::Datetime(time) => Ok(Some(time.to_string())),
+        _ => Err(serde::de::Error::custom("as_of is a time such as \"2026-11-01\"")),
     }
 }
 
@@ -88,11 +99,14 @@ fn broken(file: &Path, text: &str, error: &toml::de::Error) -> Error {
     }
 }
 
+/// The least memory that is taken for meant: whoever writes `2` has left a unit out.
+const MEMORY_MIN: usize = 64_000;
+
 /// Reads a size such as `512MB`, `2GB`, `1.5 GiB` or a plain number of bytes. `MB` is 10^6 bytes and
 /// `MiB` 2^20.
 ///
 /// # Errors
-/// Where `text` is none of these.
+/// Where `text` is none of these, or less than 64 kB.
 pub fn parse_bytes(text: &str) -> Result<usize> {
     let wrong =
         || Error::input(format!("\"{text}\" is no size")).with_hint("write 512MB, 2GB or 1.5GiB");
@@ -117,7 +131,14 @@ pub fn parse_bytes(text: &str) -> Result<usize> {
         reason = "a size in bytes need not be exact, and a float cast saturates"
     )]
     let bytes = (number * factor as f64) as usize;
-    if bytes == 0 { Err(wrong()) } else { Ok(bytes) }
+    match bytes {
+        0 => Err(wrong()),
+        1..MEMORY_MIN => Err(Error::input(format!(
+            "\"{text}\" is {bytes} bytes, and nothing works in less than 64kB"
+        ))
+        .with_hint("write the unit too: 512MB, 2GB or 1.5GiB")),
+        _ => Ok(bytes),
+    }
 }
 
 /// How many rejected rows an ingest bears.
@@ -186,6 +207,8 @@ mod tests {
         assert_eq!(parse_bytes("2GB").ok(), Some(2_000_000_000));
         assert_eq!(parse_bytes("1.5 GiB").ok(), Some(1_610_612_736));
         assert!(parse_bytes("lots").is_err());
+        assert!(parse_bytes("2").is_err_and(|e| e.message().contains("is 2 bytes")));
+        assert_eq!(parse_bytes("64kB").ok(), Some(64_000));
     }
 
     #[test]

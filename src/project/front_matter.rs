@@ -34,6 +34,8 @@ pub const FILE_KEYS: &[&str] = &[
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FrontMatter {
     values: BTreeMap<String, (String, u64)>,
+    /// Keys that stand without a colon, and their lines.
+    bare: Vec<(&'static str, u64)>,
 }
 
 impl FrontMatter {
@@ -46,6 +48,7 @@ impl FrontMatter {
     /// Where a key is unknown for `kind` or stands twice, or `name` is not the file's.
     pub fn parse(text: &str, kind: Kind, file: &Path, name: &str) -> Result<Self> {
         let mut values = BTreeMap::new();
+        let mut bare = Vec::new();
         for (index, line) in text.lines().enumerate() {
             let line = line.trim();
             let number = index as u64 + 1;
@@ -55,7 +58,10 @@ impl FrontMatter {
                 }
                 break;
             };
-            let Some((key, value)) = key_value(comment) else { continue };
+            let Some((key, value)) = key_value(comment) else {
+                bare.extend(bare_key(comment, kind).map(|key| (key, number)));
+                continue;
+            };
             let fault = |error: Error| error.at(file, Some(number), Some(4));
             if !known(kind).any(|k| k == key) {
                 return Err(fault(unknown(key, kind)));
@@ -68,7 +74,8 @@ impl FrontMatter {
                 return Err(fault(Error::input(format!("\"{key}\" stands here twice"))));
             }
         }
-        Ok(Self { values })
+        bare.retain(|(key, _)| !values.contains_key(*key));
+        Ok(Self { values, bare })
     }
 
     /// The value of `key`.
@@ -84,6 +91,17 @@ impl FrontMatter {
     /// All keys and values, by key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.values.iter().map(|(key, (value, _))| (key.as_str(), value.as_str()))
+    }
+
+    /// Lines that look like a key and a value whose colon was forgotten, and what to write. They are
+    /// comments all the same, since prose may begin with any word.
+    pub fn notes(&self) -> impl Iterator<Item = (u64, String)> {
+        self.bare.iter().map(|(key, line)| {
+            let note = format!(
+                "this is a plain comment; to be front matter it needs a colon: -- {key}: .."
+            );
+            (*line, note)
+        })
     }
 
     /// The description, empty where there is none.
@@ -102,6 +120,19 @@ fn key_value(comment: &str) -> Option<(&str, &str)> {
     let (key, value) = comment.trim().split_once(':')?;
     let word = !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase());
     word.then(|| (key, value.trim()))
+}
+
+/// Words that follow the first word of a sentence, and never a key.
+const PROSE: [&str; 14] = [
+    "of", "is", "are", "was", "were", "in", "for", "and", "or", "that", "which", "from", "to", "as",
+];
+
+/// The key that `comment` begins with as if a colon stood behind it.
+fn bare_key(comment: &str, kind: Kind) -> Option<&'static str> {
+    let (word, rest) = comment.trim().split_once(' ')?;
+    let next = rest.split_whitespace().next()?;
+    let is_value = next.starts_with(char::is_alphanumeric) && !PROSE.contains(&next);
+    known(kind).find(|key| *key == word && is_value)
 }
 
 fn known(kind: Kind) -> impl Iterator<Item = &'static str> {
@@ -139,6 +170,22 @@ mod tests {
         assert_eq!(front.description(), "Spent: a lot");
         assert_eq!(front.tags(), ["a", "b"]);
         assert_eq!(front.get("owner"), None);
+    }
+
+    #[test]
+    fn a_key_without_a_colon_is_told() {
+        let noted =
+            |text: &str| parse(text).expect("parses").notes().map(|n| n.0).collect::<Vec<_>>();
+        assert_eq!(noted("-- description Good ones\n-- tags value\nSELECT 1"), [1, 2]);
+        assert_eq!(
+            noted("-- description: Good\n-- description of it\n-- tags, too\n-- Tags x"),
+            [0; 0]
+        );
+        assert_eq!(
+            noted("-- description: Good ones\n-- description again\nSELECT 1\n-- tags x"),
+            [0; 0]
+        );
+        assert_eq!(noted("-- description of the idea\n-- kind of\nSELECT 1"), [0; 0]);
     }
 
     #[test]

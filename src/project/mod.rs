@@ -50,6 +50,9 @@ impl Project {
     /// name, or a name cannot be one. A fault within one SQL file is that file's own
     /// ([`SqlFile::checked`]), so that it does not stop the others.
     pub fn load(root: &Path) -> Result<Self> {
+        if !root.join(CONFIG_FILE).exists() {
+            return Err(without_project(format!("no {CONFIG_FILE} in {}", root.display())));
+        }
         let config = Config::load(&root.join(CONFIG_FILE))?;
         let load = |kind| sql_file::load(root, kind);
         Ok(Self {
@@ -72,10 +75,7 @@ impl Project {
             .find(|folder| folder.join(CONFIG_FILE).is_file())
             .map(Path::to_path_buf)
             .ok_or_else(|| {
-                Error::input(format!("no {CONFIG_FILE} in {} or above it", start.display()))
-                    .with_hint(
-                        "make a project with `throng init DIR`, or name one with --project DIR",
-                    )
+                without_project(format!("no {CONFIG_FILE} in {} or above it", start.display()))
             })
     }
 
@@ -93,8 +93,26 @@ impl Project {
         })
     }
 
+    /// What its SQL files may not say as it was meant.
+    pub fn notes(&self) -> impl Iterator<Item = String> {
+        let kinds = [&self.sources, &self.segments, &self.features, &self.tests];
+        kinds.into_iter().flatten().flat_map(|file| {
+            file.front.notes().map(|(line, note)| format!("{}:{line}: {note}", file.path.display()))
+        })
+    }
+
     /// The folder that rejected rows are written to.
     pub fn rejects_folder(&self) -> PathBuf {
         self.root.join("rejects")
     }
+}
+
+/// `text` without the mark of byte order that some editors put before it.
+pub(crate) fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
+fn without_project(message: String) -> Error {
+    Error::input(message)
+        .with_hint("make a project with `throng init DIR`, or name one with --project DIR")
 }

@@ -135,11 +135,12 @@ fn text(path: &Path, shown: &Path) -> Result<String> {
         return Err(Error::limit(message).at(shown, None, None));
     }
     let bytes = std::fs::read(path).map_err(|e| Error::io("read", shown, e))?;
-    String::from_utf8(bytes).map_err(|e| {
+    let text = String::from_utf8(bytes).map_err(|e| {
         let before = &e.as_bytes()[..e.utf8_error().valid_up_to()];
         let line = before.split(|b| *b == b'\n').count() as u64;
         Error::input("the file is not UTF-8")
             .at(shown, Some(line), None)
             .with_hint("save it as UTF-8")
-    })
+    })?;
+    Ok(super::without_mark(&text).to_owned())
 }

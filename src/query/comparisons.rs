@@ -192,8 +192,7 @@ fn of_lengths(left: &Expr, op: Operator, right: &Expr, schema: &DFSchema) -> Res
     }
     let lengths = (Length::of(left, schema)?, Length::of(right, schema)?);
     Ok(match lengths {
-        (Some(Length::Constant(_)), None | Some(Length::Constant(_)))
-        | (None, None | Some(Length::Constant(_))) => None,
+        (None | Some(Length::Constant(_)), None | Some(Length::Constant(_))) => None,
         (Some(length), Some(Length::Constant(ns))) => Some(with_constant(&length, op, ns, schema)?),
         (Some(Length::Constant(ns)), Some(length)) => {
             // What has no mirror image is its own.

@@ -10,8 +10,11 @@ use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
 
 use crate::error::{Error, nearest};
+use crate::model::tables::PROFILE_ID;
 
+use super::advice;
 use super::hints;
+use super::places::{Position, Tokens};
 use super::session::Session;
 
 /// SQL text and the file it is from, for places in messages.
@@ -27,7 +30,27 @@ const TYPED: &str = "query";
 /// What a parser calls the end of the text.
 const END_OF_FILE: &str = "EOF";
 
-type Position = (u64, u64);
+/// `error` of the SQL `text`, at the segment or the column that its message names, where it says no line
+/// yet; an error about something else stays as it is.
+pub fn placed(error: Error, text: &str, file: Option<&Path>) -> Error {
+    if error.place().is_some_and(|place| place.line.is_some()) {
+        return error;
+    }
+    let sql = Sql { text, file };
+    let message = error.message();
+    let missing = message.strip_prefix("no segment \"").and_then(|m| m.split('"').next());
+    let is_id = message.starts_with(PROFILE_ID);
+    let found = match missing {
+        Some(name) => Tokens::of(text).segment(name),
+        None if is_id => sql.find_ids(),
+        None => None,
+    };
+    match found {
+        Some((line, column)) => error.moved_to(file.unwrap_or(Path::new(TYPED)), line, column),
+        None if is_id => sql.place(error, None),
+        None => error,
+    }
+}
 
 impl Sql<'_> {
     /// `error` with its place in this text.
@@ -38,15 +61,15 @@ impl Sql<'_> {
 
     /// `error` in our words.
     pub(super) fn error(&self, error: &DataFusionError) -> Error {
-        self.error_in(error, &[])
+        self.error_in(error, None)
     }
 
     /// `error` in our words, with the tables of `session` to suggest from.
     pub(super) fn error_among(&self, error: &DataFusionError, session: &Session) -> Error {
-        self.error_in(error, &session.table_names())
+        self.error_in(error, Some(session))
     }
 
-    fn error_in(&self, error: &DataFusionError, tables: &[String]) -> Error {
+    fn error_in(&self, error: &DataFusionError, session: Option<&Session>) -> Error {
         let root = root(error);
         if let DataFusionError::External(inner) = root
             && let Some(ours) = inner.downcast_ref::<Error>()
@@ -65,10 +88,15 @@ impl Sql<'_> {
             DataFusionError::ObjectStore(_) | DataFusionError::IoError(_) => {
                 Error::unavailable(format!("the store does not answer: {root}"))
             }
-            DataFusionError::Internal(message) => {
+            // What a function cannot take is the query's fault, whatever it is called.
+            DataFusionError::Internal(message)
+                if !["match any signature", "Failed to coerce types"]
+                    .iter()
+                    .any(|of_the_query| message.contains(of_the_query)) =>
+            {
                 self.place(Error::internal(first_line(message)), None)
             }
-            _ => self.other(root, error.diagnostic(), tables),
+            _ => self.other(root, error.diagnostic(), session),
         }
     }
 
@@ -81,7 +109,11 @@ impl Sql<'_> {
             Some(message) => (format!("{message}the end of the query"), position.or(self.end())),
             None => (message.to_owned(), position),
         };
-        self.place(Error::input(format!("syntax error: {message}")), position)
+        let failed = self.place(Error::input(format!("syntax error: {message}")), position);
+        match advice::on_syntax(self, &message, position) {
+            Some(hint) => failed.with_hint(hint),
+            None => failed,
+        }
     }
 
     fn schema(&self, error: &SchemaError, diagnostic: Option<&Diagnostic>) -> Error {
@@ -106,6 +138,21 @@ impl Sql<'_> {
         }
     }
 
+    /// A window function in WHERE or HAVING.
+    pub(super) fn window_in_filter(&self) -> Error {
+        let tokens = Tokens::of(self.text);
+        let error = Error::input("a window function cannot stand in WHERE or HAVING");
+        self.place(error, tokens.phrase(&["over", "("]).or_else(|| tokens.word("over"))).with_hint(
+            "QUALIFY takes it, behind both: QUALIFY row_number() OVER (..) = 1; or a subquery that names it",
+        )
+    }
+
+    /// The column `profile_id` that the query returns, where it says so.
+    pub(super) fn find_ids(&self) -> Option<Position> {
+        let tokens = Tokens::of(self.text);
+        tokens.end_of(&["as", PROFILE_ID]).or_else(|| tokens.word(PROFILE_ID))
+    }
+
     fn no_column(&self, field: &Column, valid: &[Column], position: Option<Position>) -> Error {
         let mut tables: Vec<&str> =
             valid.iter().filter_map(|c| c.relation.as_ref()).map(TableReference::table).collect();
@@ -117,27 +164,40 @@ impl Sql<'_> {
         };
         let message = format!("no column \"{}\"{place}", field.name);
         let error = self.place(Error::input(message), position);
-        error.with_hint(hints::for_column(self.text, field, valid))
+        error.with_hint(match self.without_columns(valid, position) {
+            Some(hint) => hint.to_owned(),
+            None => hints::for_column(self.text, field, valid),
+        })
+    }
+
+    /// Why there are no columns where one is asked for.
+    fn without_columns(
+        &self,
+        valid: &[Column],
+        position: Option<Position>,
+    ) -> Option<&'static str> {
+        if !valid.is_empty() {
+            return None;
+        }
+        let tokens = Tokens::of(self.text);
+        let before = position.and_then(|p| tokens.before(p)).unwrap_or_default();
+        let is_number = ["LIMIT", "OFFSET"].iter().any(|w| before.eq_ignore_ascii_case(w));
+        Some(match (is_number, tokens.has("from")) {
+            (true, _) => "it is a number: LIMIT 10",
+            (false, false) => "the query has no FROM: SELECT profile_id FROM profiles WHERE ..",
+            (false, true) => "there are no columns here",
+        })
     }
 
     fn other(
         &self,
         error: &DataFusionError,
         diagnostic: Option<&Diagnostic>,
-        tables: &[String],
+        session: Option<&Session>,
     ) -> Error {
         let text = error.to_string();
         if let Some(name) = missing_table(&text) {
-            let short = name.trim_start_matches("datafusion.").trim_start_matches("public.");
-            let last = short.rsplit('.').next().unwrap_or(short);
-            let error = self.place(Error::input(format!("no table \"{short}\"")), self.find(last));
-            let segment = tables.iter().find(|table| table.rsplit('.').next() == Some(short));
-            let near = || nearest(short, tables.iter().map(String::as_str));
-            return match segment.map(String::as_str).or_else(near) {
-                Some(near) => error.with_hint(format!("did you mean {near}?")),
-                None => error
-                    .with_hint("the tables are profiles, events, identifiers and segments.NAME"),
-            };
+            return self.no_table(name, session);
         }
         if text.contains("No SQL statements were provided") {
             return self
@@ -145,15 +205,32 @@ impl Sql<'_> {
                 .with_hint("write one: SELECT profile_id FROM profiles WHERE ...");
         }
         let message = diagnostic.map_or_else(|| plain(&text), described);
-        let hint = hints::for_message(&message);
-        let mut error = self.place(Error::input(message), diagnostic.and_then(position));
-        if let Some(hint) = hint {
+        let advice = advice::on(self, (&text, &message), session);
+        let position = diagnostic.and_then(position).or(advice.place);
+        let message = advice.message.unwrap_or(message);
+        let mut error = self.place(Error::input(message), position);
+        if let Some(hint) = advice.hint {
             return error.with_hint(hint);
         }
         for help in diagnostic.iter().flat_map(|d| &d.helps) {
             error = error.with_hint(help.message.clone());
         }
         error
+    }
+
+    fn no_table(&self, name: &str, session: Option<&Session>) -> Error {
+        let tables = session.map(Session::table_names).unwrap_or_default();
+        let short = name.trim_start_matches("datafusion.").trim_start_matches("public.");
+        let last = short.rsplit('.').next().unwrap_or(short);
+        let error = self.place(Error::input(format!("no table \"{short}\"")), self.find(last));
+        let segment = tables.iter().find(|table| table.rsplit('.').next() == Some(short));
+        let near = || nearest(short, tables.iter().map(String::as_str));
+        match segment.map(String::as_str).or_else(near) {
+            Some(near) => error.with_hint(format!("did you mean {near}?")),
+            None => {
+                error.with_hint("the tables are profiles, events, identifiers and segments.NAME")
+            }
+        }
     }
 
     /// Where the text ends.
@@ -163,20 +240,8 @@ impl Sql<'_> {
     }
 
     /// Where `word` stands in the text, comments aside.
-    fn find(&self, word: &str) -> Option<Position> {
-        let is_part = |c: char| c.is_alphanumeric() || c == '_';
-        for (number, line) in self.text.lines().enumerate() {
-            let code = line.split("--").next().unwrap_or_default().to_lowercase();
-            for (at, _) in code.match_indices(&word.to_lowercase()) {
-                let before = code[..at].chars().next_back();
-                let after = code[at + word.len()..].chars().next();
-                if !before.is_some_and(is_part) && !after.is_some_and(is_part) {
-                    let column = code[..at].chars().count();
-                    return Some((number as u64 + 1, column as u64 + 1));
-                }
-            }
-        }
-        None
+    pub(super) fn find(&self, word: &str) -> Option<Position> {
+        Tokens::of(self.text).word(word)
     }
 }
 
@@ -269,11 +334,5 @@ mod tests {
         let sql = Sql { text: "SELECT a\nFROM b WHERE\n", file: None };
         assert_eq!(sql.end(), Some((2, 13)));
         assert_eq!(Sql { text: " \n", file: None }.end(), None);
-    }
-
-    #[test]
-    fn a_word_is_found_outside_comments_and_longer_words() {
-        let sql = Sql { text: "-- ctry\nSELECT ctry_code, ctry", file: None };
-        assert_eq!(sql.find("ctry"), Some((2, 19)));
     }
 }

@@ -9,14 +9,14 @@ use crate::error::nearest;
 const LISTED: usize = 12;
 
 /// Functions of other products, and what says the same here.
-const FUNCTIONS: [(&[&str], &str); 12] = [
+const FUNCTIONS: [(&[&str], &str); 18] = [
     (
         &["dateadd", "date_add", "date_sub", "adddate"],
         "add or take a span of time: ts - INTERVAL '30 days'",
     ),
     (
         &["datediff", "date_diff", "timestampdiff", "months_between"],
-        "compare the moments: ts < now() - INTERVAL '30 days'",
+        "date_part('epoch', b - a) / 86400 is the days from a to b",
     ),
     (
         &["year", "quarter", "month", "week", "day", "hour", "minute", "dayofweek", "weekday"],
@@ -24,12 +24,37 @@ const FUNCTIONS: [(&[&str], &str); 12] = [
     ),
     (&["getdate", "sysdate", "curdate"], "it is now(), or current_date"),
     (&["isnull", "zeroifnull"], "it is coalesce(value, other)"),
-    (&["iif", "if"], "it is CASE WHEN .. THEN .. ELSE .. END"),
+    (&["iif", "iff", "if"], "it is CASE WHEN .. THEN .. ELSE .. END"),
     (&["len"], "it is length(text)"),
     (&["group_concat", "listagg"], "it is string_agg(text, ', ')"),
     (&["countif", "count_if"], "it is count(*) FILTER (WHERE ..)"),
     (&["sumif", "sum_if"], "it is sum(value) FILTER (WHERE ..)"),
     (&["uniq", "uniqexact"], "it is count(DISTINCT value)"),
+    (
+        &["approx_count_distinct", "approxcountdistinct", "ndv", "hll_count"],
+        "it is approx_distinct(value), or exactly count(DISTINCT value)",
+    ),
+    (&["safe_divide", "div0", "divide"], "it is a / nullif(b, 0)"),
+    (
+        &[
+            "json_extract",
+            "json_extract_scalar",
+            "json_value",
+            "json_query",
+            "get_json_object",
+            "json_extract_string",
+            "jsonextractstring",
+            "json_extract_path_text",
+            "parse_json",
+        ],
+        "there is no JSON here: make columns of its fields in sql/sources, or take a part of the text with regexp_match",
+    ),
+    (
+        &["safe_cast", "toint32", "toint64", "tofloat64", "to_number"],
+        "it is try_cast(value AS INT)",
+    ),
+    (&["array_size", "arraylength"], "it is array_length(list)"),
+    (&["unix_timestamp", "to_unix_timestamp"], "it is date_part('epoch', ts)"),
     (&["has"], "for an item in a list it is array_has(list, 'item')"),
 ];
 
@@ -63,12 +88,23 @@ pub(super) fn for_message(message: &str) -> Option<String> {
         "a number is written without quotes and units"
     } else if message.contains(".profile_id' must appear in GROUP BY clause") {
         "a condition on many rows of a profile needs them together: GROUP BY profile_id HAVING .."
-    } else if message == "not supported: TOP" {
-        "SELECT TOP is another product's: put LIMIT 100 at the end"
     } else {
         return None;
     };
     Some(hint.to_owned())
+}
+
+/// How a date is written, for a comparison of a moment with `number`.
+pub(super) fn for_date(number: Option<&str>) -> String {
+    let digits = number.unwrap_or_default();
+    match (digits.len(), digits.get(..4), digits.get(4..6), digits.get(6..8)) {
+        (8, Some(year), Some(month), Some(day)) => {
+            format!("a date is written '{year}-{month}-{day}'")
+        }
+        (10, ..) => format!("a moment in seconds since 1970 is to_timestamp({digits})"),
+        (13, ..) => format!("a moment in milliseconds since 1970 is to_timestamp_millis({digits})"),
+        _ => "a date is written '2026-10-31', a moment '2026-10-31 18:00:00' (in UTC)".to_owned(),
+    }
 }
 
 /// A hint for the column `field` of the query `sql`, which is none of `valid`.

@@ -22,8 +22,11 @@
 //! - [`selection`]: predicates on segments as row selections of the Parquet scan
 //! - [`files`]: a source's files as tables
 //! - [`errors`]: what `DataFusion` says, as what, where and what to do
+//! - [`advice`]: messages for makers of engines, in words for those who write SQL
 //! - [`hints`]: what to do, for those who write another product's SQL
+//! - [`places`], [`operands`]: where in the SQL the thing stands that an error speaks of
 
+mod advice;
 mod comparisons;
 pub mod counted;
 pub mod crew;
@@ -36,6 +39,8 @@ pub mod in_segment;
 pub mod limits;
 pub mod logic;
 mod narrow;
+mod operands;
+mod places;
 pub mod plan;
 mod refused;
 pub mod segments;
@@ -46,6 +51,7 @@ pub mod within;
 pub mod words;
 pub mod written;
 
+pub use errors::placed;
 pub use limits::Limits;
 pub use logic::{Formula, StandIn, df, to_sql};
 pub use plan::{Ids, Plan};

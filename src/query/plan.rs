@@ -20,7 +20,7 @@ use crate::source::{FILE_COLUMN, LINE_COLUMN};
 
 use super::errors::Sql;
 use super::session::Session;
-use super::written::Written;
+use super::written::{Written, mentions};
 
 /// The functions that tell the time.
 const CLOCKS: [&str; 3] = ["now", "current_date", "current_time"];
@@ -52,6 +52,9 @@ impl Plan {
                 sql.place(Error::input("only queries can be run here"), None)
                     .with_hint("begin with SELECT or WITH; data comes in through `throng ingest`")
             })?;
+        if mentions(sql.text, "over") && filters_by_window(&logical) {
+            return Err(sql.window_in_filter());
+        }
         let (text, file) = (sql.text.to_owned(), sql.file.map(Path::to_path_buf));
         Ok(Self { session: session.clone(), logical, text, file })
     }
@@ -60,10 +63,9 @@ impl Plan {
         Sql { text: &self.text, file: self.file.as_deref() }
     }
 
-    /// Whether `word`, which is lower-case ASCII, is anywhere in the text of the query, in any case.
+    /// Whether `word`, which is lower-case ASCII, is anywhere in the text of the query.
     pub(super) fn mentions(&self, word: &str) -> bool {
-        let mut parts = self.text.as_bytes().windows(word.len());
-        parts.any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+        mentions(&self.text, word)
     }
 
     /// The plan as text, a node a line.
@@ -105,13 +107,18 @@ impl Plan {
             _ => {
                 return Err(self
                     .sql()
-                    .place(Error::input("the query returns profile_id more than once"), None)
+                    .place(
+                        Error::input("the query returns profile_id more than once"),
+                        self.sql().find_ids(),
+                    )
                     .with_hint("select one of them: SELECT a.profile_id FROM ..."));
             }
         };
         if !field.data_type().is_integer() && field.data_type() != &DataType::Null {
             let message = format!("profile_id is {} here, not an integer", field.data_type());
-            return Err(self.sql().place(Error::input(message), None));
+            return Err(self.sql().place(Error::input(message), self.sql().find_ids()).with_hint(
+                "it is the number that profiles and events have; the table identifiers tells whose an e-mail is",
+            ));
         }
         let column = Expr::from((qualifier, field));
         let projected = LogicalPlanBuilder::from(as_set(self.logical.clone()))
@@ -266,10 +273,26 @@ impl Ids {
         let mut mask = Mask::new();
         let mut batches = self.0.stream().await?;
         while let Some(batch) = batches.next().await? {
-            insert(&mut mask, batch.column(0))?;
+            let sql = self.0.sql();
+            insert(&mut mask, batch.column(0)).map_err(|e| sql.place(e, sql.find_ids()))?;
         }
         Ok(mask)
     }
+}
+
+/// Whether WHERE or HAVING holds a window function, which no row has a value of yet.
+fn filters_by_window(plan: &LogicalPlan) -> bool {
+    let mut found = false;
+    let visited = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::Filter(filter) = node {
+            found |= filter
+                .predicate
+                .exists(|e| Ok(matches!(e, Expr::WindowFunction(_))))
+                .unwrap_or_default();
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    found && visited.is_ok()
 }
 
 fn insert(mask: &mut Mask, ids: &Arc<dyn Array>) -> Result<()> {

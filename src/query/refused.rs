@@ -7,6 +7,8 @@ use datafusion::error::DataFusionError;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{TableFactor, Visit as _, Visitor};
 
+use super::written::mentions;
+
 /// Looks for TABLESAMPLE.
 struct Samples;
 
@@ -27,12 +29,8 @@ impl Visitor for Samples {
 /// # Errors
 /// Where there is one.
 pub(super) fn check(statement: &Statement, text: &str) -> Result<(), DataFusionError> {
-    let mentions = |word: &[u8]| {
-        let mut parts = text.as_bytes().windows(word.len());
-        parts.any(|part| part.eq_ignore_ascii_case(word))
-    };
     // Most queries need not be walked through.
-    if !mentions(b"sample") {
+    if !mentions(text, "sample") {
         return Ok(());
     }
     let found = match statement {

@@ -28,6 +28,13 @@ impl Written {
     }
 }
 
+/// Whether `word`, which is lower-case ASCII, is anywhere in `text`, in any case: what has no such word
+/// need not be looked through for what it means.
+pub(super) fn mentions(text: &str, word: &str) -> bool {
+    let mut parts = text.as_bytes().windows(word.len());
+    parts.any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+}
+
 impl Session {
     /// Parses `sql`.
     ///

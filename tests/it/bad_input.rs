@@ -87,7 +87,7 @@ fn a_misspelt_segment() {
     is(
         &error,
         "no segment \"german\"",
-        "sql/segments/bad.sql",
+        "sql/segments/bad.sql:1:33",
         Some("did you mean segments.germans?"),
     );
 }

@@ -205,11 +205,6 @@ fn what_is_wrong_with_an_import_is_said_and_changes_nothing() {
             "no profile has an identifier email",
             "lists the namespaces",
         ),
-        (
-            ["x", "ids.csv", "--as", "cvs", "--ids", "user_id"],
-            "no export format",
-            "did you mean csv",
-        ),
         (["x", "nowhere.csv", "--as", "csv", "--ids", "user_id"], "nowhere.csv", ""),
         (
             ["x", "strangers.csv", "--as", "csv", "--ids", "user_id"],

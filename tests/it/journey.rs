@@ -425,8 +425,8 @@ fn an_export_says_who_is_left_out_and_what_cannot_be() {
         error["message"],
         "a bitmap of profile_ids needs a file for its dictionary of email"
     );
-    let error = project.error(&["export", "everybody", "--to", "x", "--as", "parket"]);
-    assert_eq!(error["hints"], json!(["did you mean parquet?"]));
+    let run = project.run(&["export", "everybody", "--to", "x", "--as", "parket"]);
+    assert!(run.stderr.contains("hint: did you mean parquet?"), "{run:#?}");
     project.segment("new", "SELECT profile_id FROM profiles");
     let error = project.error(&["export", "new", "--to", "x", "--as", "csv"]);
     assert_eq!(error["message"], "segment new was never built");
@@ -485,6 +485,7 @@ fn usage_errors_exit_with_2() {
         &["build", "--treads", "2"],
         &["export", "x"],
         &["ls", "--threads", "0"],
+        &["build", "--as-of", "soon"],
         &[],
     ] {
         let run = project.run(args);
@@ -492,7 +493,6 @@ fn usage_errors_exit_with_2() {
         assert!(run.stdout.is_empty(), "{run:#?}");
     }
     assert_eq!(project.run(&["--version"]).code, Some(0));
-    assert_eq!(project.error(&["build", "--as-of", "soon"])["message"], "\"soon\" is no time");
 }
 
 #[test]

@@ -10,6 +10,8 @@
 //! - [`sets`]: many segments as one set, whole or not there; changes between builds
 //! - [`import`]: ids and bitmaps from elsewhere as segments
 //! - [`bad_input`]: what is wrong is named, with its place, and changes nothing
+//! - [`messages`]: what is wrong is said in words that help
+//! - [`usage`]: what may be typed and saved, and results as CSV
 //! - [`segments`]: what memberships are, and that nothing but data and SQL decides them
 //! - [`naive`]: segments against a loop over the same events
 //! - [`bitmaps`]: the SQL functions over bitmaps and segments
@@ -38,6 +40,7 @@ mod ingest;
 mod insight;
 mod journey;
 mod lookalike;
+mod messages;
 mod naive;
 mod pitfalls;
 mod refresh;
@@ -46,5 +49,6 @@ mod sets;
 mod sql;
 mod support;
 mod tidy;
+mod usage;
 mod warm;
 mod windows;

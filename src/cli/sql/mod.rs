@@ -16,9 +16,10 @@ use std::io::{BufRead as _, IsTerminal as _};
 use clap::Args;
 
 use crate::error::{Error, Result};
+use crate::model::AsOf;
 
 use super::Outcome;
-use super::args::{Global, as_of};
+use super::args::{Global, checked};
 use super::output::Output;
 use commands::{Next, Runner};
 use statements::Statements;
@@ -35,8 +36,8 @@ A statement ends with a semicolon. What was read stays in memory, in half of --m
 question like the one before is answered at once. With --format json each answer is one line.")]
 pub struct SqlArgs {
     /// What now() is [default: as_of in throng.toml, or the moment the session begins]
-    #[arg(long, value_name = "TIME")]
-    as_of: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = checked(AsOf::parse))]
+    as_of: Option<AsOf>,
     /// End at the first statement that fails
     #[arg(long)]
     bail: bool,
@@ -45,7 +46,7 @@ pub struct SqlArgs {
 pub(super) async fn run(args: &SqlArgs, global: &Global, output: &mut Output) -> Result<Outcome> {
     let engine = global.engine()?;
     output.set_root(engine.root());
-    let session = engine.warm(as_of(args.as_of.as_deref())?)?;
+    let session = engine.warm(args.as_of)?;
     let runner = Runner::new(engine, session, output.clone());
     // Elsewhere terminals do not send keys as bytes: lines are then those of the system.
     if cfg!(unix) && std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
