@@ -111,23 +111,6 @@ fn a_length_of_time_is_compared_as_one() {
 }
 
 #[test]
-fn ids_of_a_segment_need_not_be_of_profiles() {
-    let project = project();
-    project.segment("made_up", "SELECT 1000000 AS profile_id UNION ALL SELECT 1 AS profile_id");
-    agree(
-        &project,
-        &[
-            ("SELECT profile_id FROM segments.made_up WHERE profile_id > 0", &[1, 1_000_000]),
-            (
-                "SELECT s.profile_id FROM segments.made_up s JOIN profiles p ON p.profile_id = s.profile_id
-                 WHERE s.profile_id > 0",
-                &[1],
-            ),
-        ],
-    );
-}
-
-#[test]
 fn a_slip_costs_its_own_segment_and_no_other() {
     let project = project();
     project.segment("good", "SELECT profile_id FROM events WHERE event = 'buy'");

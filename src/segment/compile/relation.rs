@@ -123,17 +123,6 @@ impl Scope<'_> {
     }
 }
 
-/// Whether these are members of segments, of whom nothing says that they have a row in `profiles`.
-fn is_of_segments(among: &[SetExpr]) -> bool {
-    !among.is_empty() && among.iter().all(|set| matches!(set, SetExpr::Segment(_)))
-}
-
-/// Whether `condition` speaks of ids alone.
-fn is_of_ids(condition: &Expr) -> bool {
-    let columns = condition.column_refs();
-    !columns.is_empty() && columns.iter().all(|column| column.name == tables::PROFILE_ID)
-}
-
 impl Compiler<'_> {
     /// The set of profile ids in column `column` of `plan`.
     pub(super) fn set_of(&mut self, plan: &LogicalPlan, column: usize) -> Seen<SetExpr> {
@@ -295,12 +284,6 @@ impl Compiler<'_> {
         let parts = split_conjunction(predicate);
         match &mut relation {
             Relation::Profiles(rows) => {
-                // Conditions on ids are asked of the rows of profiles. A segment may have others.
-                if is_of_segments(&rows.among)
-                    && parts.iter().any(|part| scope.resolve(part).is_ok_and(|e| is_of_ids(&e)))
-                {
-                    return opaque("it asks for ids of a segment, which need not be of profiles");
-                }
                 let set = self.condition_all(&parts, scope, &rows.groups)?;
                 rows.among.push(set);
             }
