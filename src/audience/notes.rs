@@ -1,8 +1,8 @@
 //! What an analyst may want to know of a segment that was built.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use crate::segment::{Batch, BatchRun, Effort, Planned, doubts, unknown_events};
+use crate::segment::{Batch, BatchRun, Doubts, Effort, Planned, unknown_events};
 
 use super::build::{Outcome, Running};
 
@@ -22,18 +22,15 @@ impl Running<'_> {
             matches!(outcome, Some(Outcome::Built { membership, .. }) if membership.is_empty())
         };
         let mut notes: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut doubts = Doubts::new(&self.session, Effort::Little);
         for (name, planned) in todo.iter().filter(|(name, _)| is_empty(name)).take(DOUBTS_MAX) {
-            let doubts = doubts(&self.session, planned.plan(), Effort::Little).await;
-            notes.insert(name.clone(), doubts);
+            notes.insert(name.clone(), doubts.of(planned.plan()).await);
         }
         for (word, note) in unknown_events(&self.session, batch.program()).await {
-            let others = todo.iter().filter(|(name, _)| !notes.contains_key(name));
-            let looks = |planned: &Planned| planned.plan().looks_for_event(&word);
-            let looking: BTreeSet<&String> =
-                others.filter(|(_, planned)| looks(planned)).map(|(name, _)| name).collect();
-            let looking: Vec<String> = looking.into_iter().cloned().collect();
-            for name in looking {
-                self.notes.entry(name).or_default().push(note.clone());
+            for (name, planned) in todo {
+                if !notes.contains_key(name) && planned.plan().looks_for_event(&word) {
+                    self.notes.entry(name.clone()).or_default().push(note.clone());
+                }
             }
         }
         for (name, own) in notes {

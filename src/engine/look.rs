@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::model::{AsOf, TableName};
 use crate::project::SqlFile;
 use crate::query::{Session, placed};
-use crate::segment::{Effort, Graph, Parsed, Planned, doubts};
+use crate::segment::{Doubts, Effort, Graph, Parsed, Planned};
 use crate::store::Store;
 
 use super::open::Engine;
@@ -225,7 +225,7 @@ impl Engine {
     pub async fn doubts(&self, what: &str, as_of: Option<AsOf>) -> Result<Vec<String>> {
         let Some((sql, file)) = query_of(&self.project, what) else { return Ok(Vec::new()) };
         let session = self.session_for(sql, file, self.as_of(as_of)?).await?;
-        Ok(doubts(&session, &session.plan(sql, file).await?, Effort::Columns).await)
+        Ok(Doubts::new(&session, Effort::Columns).of(&session.plan(sql, file).await?).await)
     }
 
     /// Runs any query.

@@ -21,7 +21,7 @@ use crate::membership::wire::{self, Format};
 use crate::model::{AsOf, Name, TableName, tables};
 use crate::project::Project;
 use crate::query::{Held, Limits, Masks, Session, placed};
-use crate::segment::{Batch, Effort, Parsed, Planned, doubts};
+use crate::segment::{Batch, Doubts, Effort, Parsed, Planned};
 use crate::store::{CacheUse, Files, Store, StoreSnapshot};
 
 use super::build::{BuildOptions, BuildReport};
@@ -163,7 +163,7 @@ impl WarmSession {
         let Some((sql, file)) = query_of(&project, what) else { return Ok(Vec::new()) };
         self.define(&opened, sql, file).await?;
         let plan = opened.session.plan(sql, file).await?;
-        Ok(doubts(&opened.session, &plan, Effort::Columns).await)
+        Ok(Doubts::new(&opened.session, Effort::Columns).of(&plan).await)
     }
 
     /// The members of `what`: a segment's name, or a query that returns `profile_id`.

@@ -4,7 +4,7 @@
 //! Nobody is told of that in SQL; here the few values that a column has are looked at, once a set turns
 //! out empty.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::error::{Result, nearest};
 use crate::model::{TableName, tables};
@@ -17,32 +17,57 @@ use super::program::Program;
 const VALUES_MAX: usize = 1_000;
 /// Values that a message names.
 const SHOWN: usize = 6;
-/// Rows of a table that are looked through for the values of a column.
+/// Rows of a table that are looked through for the values of a column, by whoever asks why.
 const ROWS_MAX: u64 = 50_000_000;
+/// Those of profiles that a build looks through by itself: no time that anybody waits for.
+const ROWS_LITTLE: u64 = 250_000;
 
 /// How much may be looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effort {
-    /// What footers of files say of events, and columns of profiles.
+    /// What footers of files say of events, and columns of profiles where those are not many.
     Little,
     /// Columns of events, too.
     Columns,
 }
 
-/// What `plan` looks for and no row has, in words. It is only a hint: where the store cannot be read, there
-/// is none.
-pub async fn doubts(session: &Session, plan: &Plan, effort: Effort) -> Vec<String> {
-    let mut doubts = Vec::new();
-    for (column, word) in plan.words() {
-        match values(session, &column, effort).await {
-            Ok(Some((table, known))) if !known.contains(&word) => {
-                doubts.push(doubt((table, &column), &word, &known));
-            }
-            Ok(_) => {}
-            Err(error) => tracing::debug!(column, %error, "its values are not known"),
-        }
+/// Looks for reasons; the values of each column once.
+#[derive(Debug)]
+pub struct Doubts<'a> {
+    session: &'a Session,
+    effort: Effort,
+    known: HashMap<String, Option<Values>>,
+}
+
+/// The values of a column, and the table that has it.
+type Values = (TableName, BTreeSet<String>);
+
+impl<'a> Doubts<'a> {
+    /// Looks in the store behind `session`.
+    pub fn new(session: &'a Session, effort: Effort) -> Self {
+        Self { session, effort, known: HashMap::new() }
     }
-    doubts
+
+    /// What `plan` looks for and no row has, in words. It is only a hint: where the store cannot be read,
+    /// there is none.
+    pub async fn of(&mut self, plan: &Plan) -> Vec<String> {
+        let mut doubts = Vec::new();
+        for (column, word) in plan.words() {
+            if !self.known.contains_key(&column) {
+                let values = values(self.session, &column, self.effort).await;
+                let values = values.inspect_err(|error| {
+                    tracing::debug!(column, %error, "its values are not known");
+                });
+                self.known.insert(column.clone(), values.ok().flatten());
+            }
+            if let Some(Some((table, known))) = self.known.get(&column)
+                && !known.contains(&word)
+            {
+                doubts.push(doubt((*table, &column), &word, known));
+            }
+        }
+        doubts
+    }
 }
 
 /// The events that filters of `program` look for by name and that nobody has, with what is to be said of
@@ -84,11 +109,7 @@ fn doubt((table, column): (TableName, &str), word: &str, known: &BTreeSet<String
 }
 
 /// The values of `column` and the table that has it, where they are few and one table has it.
-async fn values(
-    session: &Session,
-    column: &str,
-    effort: Effort,
-) -> Result<Option<(TableName, BTreeSet<String>)>> {
+async fn values(session: &Session, column: &str, effort: Effort) -> Result<Option<Values>> {
     let base = session.base()?;
     if column == tables::EVENT {
         let events = base.snapshot.table(TableName::Events)?;
@@ -107,9 +128,12 @@ async fn values(
         }
         of = Some(name);
     }
-    let is_little = |table: &TableName| *table == TableName::Profiles;
-    let table = of.filter(|table| effort == Effort::Columns || is_little(table));
-    let Some(table) = table else { return Ok(None) };
+    let Some(table) = of else { return Ok(None) };
+    let is_little =
+        table == TableName::Profiles && base.snapshot.table(table)?.rows() <= ROWS_LITTLE;
+    if effort == Effort::Little && !is_little {
+        return Ok(None);
+    }
     let quoted = column.replace('"', "\"\"");
     let sql = format!(
         "SELECT DISTINCT \"{quoted}\" FROM {table} WHERE \"{quoted}\" IS NOT NULL LIMIT {}",

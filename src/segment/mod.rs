@@ -13,7 +13,7 @@
 //! - [`touch`]: what can have moved a profile into a segment or out of it since an earlier build
 //! - [`verdict`]: what rows that came say of it by themselves
 //! - [`refresh`]: the profiles whom a refresh has to look at again
-//! - [`mod@doubts`]: why a set is empty
+//! - [`doubts`]: why a set is empty
 //! - [`batch`]: many segments planned, compiled and evaluated together
 
 pub mod batch;
@@ -30,7 +30,7 @@ pub mod touch;
 mod verdict;
 
 pub use batch::{Batch, BatchRun};
-pub use doubts::{Effort, doubts, unknown_events};
+pub use doubts::{Doubts, Effort, unknown_events};
 pub use evaluate::Planned;
 pub use graph::{Graph, Selector};
 pub use parse::Parsed;
