@@ -26,7 +26,7 @@ pub(super) async fn find(session: &Session, user: &str) -> Result<ProfileId> {
         None => match bare(session, user).await? {
             Found::Nobody => Err(Error::input(format!("no profile has the identifier \"{user}\""))
                 .with_hint(whose_kind(&namespaces(session).await?))
-                .with_hint(format!("the profile of a number: {PROFILE_ID}=821"))),
+                .with_hint(format!("by its number it is {PROFILE_ID}=821"))),
             found => found.one(user),
         },
     }

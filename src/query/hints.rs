@@ -1,6 +1,8 @@
 //! What to do about messages that people meet who write their first segments, or the SQL of another
 //! product.
 
+use std::collections::HashSet;
+
 use datafusion::common::Column;
 
 use crate::error::nearest;
@@ -145,6 +147,9 @@ fn is_alias(sql: &str, name: &str) -> bool {
 }
 
 fn listed(names: &[&str]) -> String {
+    // An ORDER BY knows the columns of the table and those of the list.
+    let mut known = HashSet::new();
+    let names: Vec<&str> = names.iter().copied().filter(|name| known.insert(*name)).collect();
     let shown = names[..names.len().min(LISTED)].join(", ");
     match names.len().saturating_sub(LISTED) {
         0 => format!("the columns are {shown}"),
@@ -195,6 +200,7 @@ mod tests {
         assert!(hint("SELECT count(*) AS n WHERE n > 3", "n").contains("HAVING"));
         assert_eq!(hint("", "age"), "the columns are profile_id, Plan, country, ts");
         assert_eq!(hint("", "e.age"), "the columns are ts");
+        assert_eq!(listed(&["ts", "plan", "ts"]), "the columns are ts, plan");
         assert!(hint("", "x.age").contains("no table x"));
     }
 
