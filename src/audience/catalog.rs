@@ -100,7 +100,8 @@ impl State {
         matches!(self.status, Status::Built | Status::Reused) && self.membership_build.is_some()
     }
 
-    /// Whether it was made by a query: an imported list and an audience of look-alikes were not.
+    /// Whether it was made by a query: an imported list was not, nor was an audience of look-alikes, before
+    /// whose digest stands a word and a colon.
     pub(super) fn is_of_sql(&self) -> bool {
         self.status != Status::Imported && !self.definition.contains(':')
     }

@@ -147,11 +147,6 @@ impl Formula {
             .and_then(|value| value.into_array(rows))
             .map_err(|e| failed(&e))
     }
-
-    /// The columns that it is evaluated over.
-    pub fn schema(&self) -> &SchemaRef {
-        &self.schema
-    }
 }
 
 impl Session {
@@ -362,7 +357,7 @@ mod tests {
             let df_schema = DFSchema::try_from(schema).expect("a schema");
             let plain = session.state().create_physical_expr(sum, &df_schema).expect("a plan");
             let rows = array.len();
-            let plain = Formula { schema: Arc::clone(formula.schema()), physical: plain };
+            let plain = Formula { schema: Arc::clone(&formula.schema), physical: plain };
             // A moment that clocks skip in spring is none: then both fail.
             let quick = formula.evaluate(vec![Arc::clone(&array)], rows).ok();
             let plain = plain.evaluate(vec![array], rows).ok();

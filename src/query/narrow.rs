@@ -26,10 +26,12 @@ struct NarrowCast {
 
 /// Both functions.
 pub(super) fn functions() -> [ScalarUDF; 2] {
-    [false, true].map(|is_safe| {
-        let signature = Signature::any(2, Volatility::Immutable);
-        ScalarUDF::new_from_impl(NarrowCast { is_safe, signature })
-    })
+    [false, true].map(function)
+}
+
+fn function(is_safe: bool) -> ScalarUDF {
+    let signature = Signature::any(2, Volatility::Immutable);
+    ScalarUDF::new_from_impl(NarrowCast { is_safe, signature })
 }
 
 /// Whether a cast from one type to the other may make different values equal, and `DataFusion` would not
@@ -55,8 +57,7 @@ pub(super) fn narrows(from: &DataType, to: &DataType) -> bool {
 
 /// `value` as `data_type`, by a call.
 pub(super) fn call(value: Expr, data_type: &DataType, is_safe: bool) -> Expr {
-    let function = functions().into_iter().nth(usize::from(is_safe));
-    let function = Arc::new(function.expect("there are two"));
+    let function = Arc::new(function(is_safe));
     Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![value, lit(data_type.to_string())]))
 }
 

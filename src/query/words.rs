@@ -18,10 +18,8 @@ impl Plan {
         let mut words = BTreeSet::new();
         let walked = self.logical().apply_with_subqueries(|node| {
             node.apply_expressions(|expression| {
-                expression.apply(|e| {
-                    words.extend(of(e));
-                    Ok(TreeNodeRecursion::Continue)
-                })
+                words.extend(words_of(expression));
+                Ok(TreeNodeRecursion::Continue)
             })
         });
         // The closures never fail.

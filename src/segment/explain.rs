@@ -175,13 +175,14 @@ impl Program {
             Leaf::Sequence { first, then, from_us, to_us, .. } => {
                 let first = self.moments(session, *first, own(EVENT)).await?;
                 let then = self.moments(session, *then, own(EVENT)).await?;
-                let is_followed = |&moment: &i64| {
+                let is_followed = |moment: &i64| {
                     let (from, to) =
                         (moment.saturating_add(*from_us), moment.saturating_add(*to_us));
-                    then.iter().any(|next| (from..=to).contains(next))
+                    let next = then.get(then.partition_point(|next| *next < from));
+                    next.is_some_and(|next| *next <= to)
                 };
-                let followed: Vec<i64> = first.iter().copied().filter(is_followed).collect();
-                let alone: Vec<i64> = first.iter().copied().filter(|m| !is_followed(m)).collect();
+                let (followed, alone): (Vec<i64>, Vec<i64>) =
+                    first.iter().copied().partition(is_followed);
                 Ok(vec![
                     ("first events".to_owned(), with_last(&first)),
                     ("of these with one after".to_owned(), with_last(&followed)),

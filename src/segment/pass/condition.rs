@@ -35,8 +35,9 @@ const ITEMS_MAX: usize = 64;
 /// group share it.
 const VALUES_FEW: usize = 256;
 
-/// Dictionaries that a condition remembers what it said of: a few for each thread.
-const TOLD_MAX: usize = 64;
+/// Dictionaries that a condition remembers what it said of, and so keeps in memory. A thread is at one row
+/// group at a time.
+const TOLD_MAX: usize = 16;
 
 /// An expression over columns, by their names.
 #[derive(Debug, Clone)]
