@@ -178,18 +178,11 @@ impl Batch {
     /// The segments that any of the batch reads.
     pub fn segments_read(&self) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
-        let mut read = |set: &SetExpr| {
-            set.visit(&mut |part| {
-                if let SetExpr::Segment(name) = part {
-                    names.insert(name.clone());
-                }
-            });
-        };
         for set in self.sets.values().flatten() {
-            read(set);
+            names.extend(set.segments());
             for leaf in set.leaves() {
                 if let Leaf::Ranked(ranked) = &self.program.leaves[leaf.0] {
-                    read(&ranked.among);
+                    names.extend(ranked.among.segments());
                 }
             }
         }

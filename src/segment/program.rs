@@ -393,6 +393,17 @@ impl SetExpr {
         found
     }
 
+    /// The segments in it.
+    pub fn segments(&self) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        self.visit(&mut |part| {
+            if let Self::Segment(name) = part {
+                names.insert(name.clone());
+            }
+        });
+        names
+    }
+
     /// Calls `f` with this expression and all inside it.
     pub fn visit(&self, f: &mut dyn FnMut(&SetExpr)) {
         f(self);

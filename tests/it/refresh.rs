@@ -321,3 +321,53 @@ fn time_alone_moves_members_out() {
     assert!(segment_of(&report, "month")["evaluated"].is_null(), "{report:#}");
     assert_eq!(segment_of(&report, "month_readers")["entered"], 2, "{report:#}");
 }
+
+/// What is made of rows in their order: a refresh takes them from as many files as a build does, and has
+/// to see them one after the other as it does.
+#[test]
+fn the_order_of_rows_is_what_it_is_in_a_build() {
+    let project = Project::with_shop();
+    let both = "FROM events WHERE event IN ('cart', 'purchase')";
+    for (name, having) in [
+        ("more", "sum(amount) > 0.5"),
+        ("less", "sum(amount) < 0.5"),
+        ("mean", "avg(amount) > 0"),
+        ("one", "sum(CASE WHEN event = 'cart' THEN amount END) > 0.5"),
+    ] {
+        let sql = format!("SELECT profile_id {both} GROUP BY profile_id HAVING {having}");
+        project.segment(name, &sql);
+    }
+    let first = format!(
+        "SELECT profile_id FROM (SELECT profile_id, event, row_number() OVER (PARTITION BY profile_id \
+         ORDER BY ts) AS place {both}) AS t WHERE place = 2 AND event = 'cart'"
+    );
+    project.segment("second", &first);
+    let mut dice = Dice::new(11);
+    let mut ingest = |name: &str, profiles: &mut dyn Iterator<Item = u32>, rows: usize| {
+        let mut text = "user_id,ts,event,amount\n".to_owned();
+        for who in profiles {
+            for _ in 0..rows {
+                // Their sum depends on which come first; and some come at the same moment.
+                let amount =
+                    dice.pick(&["10000000000000000.0", "-10000000000000000.0", "1.0", "0.25"]);
+                let (month, day) = (1 + dice.throw(6), 1 + dice.throw(3));
+                let event = dice.pick(&["cart", "purchase"]);
+                writeln!(text, "x{who},2026-{month:02}-{day:02}T00:00:00Z,{event},{amount}")
+                    .expect("text grows");
+            }
+        }
+        let file = format!("data/{name}.csv");
+        project.write(&file, text);
+        project.ok(&["ingest", "events", &file, "--key", "user_id"]);
+    };
+    ingest("all", &mut (0..400), 9);
+    project.json(&["build", "--as-of", "2026-11-01"]);
+    for round in 0..4 {
+        ingest(&format!("few{round}"), &mut (round * 90..round * 90 + 80), 1);
+        let report = project.json(&["build", "--as-of", "2026-11-01"]);
+        for segment in report["segments"].as_array().expect("segments") {
+            assert!(segment["evaluated"].as_u64().is_some_and(|n| n > 20), "{segment}");
+        }
+        check(&project, "2026-11-01", &[format!("round {round}")]);
+    }
+}

@@ -13,7 +13,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray as _, BooleanArray, Date32Array, ListArray, RecordBatch,
     TimestampMicrosecondArray, new_null_array,
 };
-use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer};
+use arrow::buffer::{BooleanBuffer, Buffer};
 use arrow::compute::{FilterBuilder, cast, concat, is_not_null, max, min};
 use arrow::datatypes::{
     DataType, Date32Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
@@ -26,6 +26,7 @@ use crate::query::df::{
 use crate::query::{Formula, Session};
 use crate::store::{Dictionary, Places, dictionary};
 
+use super::truths::{Told, Truths};
 use super::words::Words;
 
 /// Distinct values of a list's items that fit a word.
@@ -34,10 +35,6 @@ const ITEMS_MAX: usize = 64;
 /// Values of a dictionary that a condition is asked of even where fewer rows have one: the runs of a row
 /// group share it.
 const VALUES_FEW: usize = 256;
-
-/// Dictionaries that a condition remembers what it said of, and so keeps in memory. A thread is at one row
-/// group at a time.
-const TOLD_MAX: usize = 16;
 
 /// An expression over columns, by their names.
 #[derive(Debug, Clone)]
@@ -53,13 +50,9 @@ pub(super) struct Value {
     is_column: bool,
     /// Whether it is the day, in UTC, of a column of moments.
     is_day: bool,
-    /// What it says of the values of dictionaries.
+    /// What it said of words.
     told: Told,
 }
-
-/// What a condition says of the values of dictionaries, which many runs of rows share, by where those are
-/// in memory. They are kept, so that nothing else can be there.
-type Told = Arc<Mutex<HashMap<usize, (ArrayRef, Arc<Truths>)>>>;
 
 /// `array_has(column, item)`, or NOT of it.
 #[derive(Debug, Clone)]
@@ -125,6 +118,11 @@ impl Columns {
             Err(error) => Err(Error::internal(format!("column {name}: {error}"))),
         };
         Ok(Self::new(self.arrays.into_iter().map(one).collect::<Result<_>>()?, rows))
+    }
+
+    /// The columns that there are.
+    pub(super) fn names(&self) -> impl Iterator<Item = String> {
+        self.arrays.keys().cloned()
     }
 
     /// How many rows.
@@ -267,27 +265,12 @@ impl Value {
 
     /// Evaluates each distinct value once, and null.
     fn of_dictionary(&self, dictionary: Dictionary<'_>) -> Result<Words> {
-        let (truths, nulls) = (self.truths_told(dictionary.values)?, dictionary.nulls);
+        let truths = self.told.of(dictionary.values, &|values| self.truths(values))?;
+        let nulls = dictionary.nulls;
         Ok(match dictionary.places {
             Places::Narrow(places) => truths.of(places, nulls, (i32::from, narrow)),
             Places::Wide(places) => truths.of(places, nulls, (|place| place, Some)),
         })
-    }
-
-    /// As [`Value::truths`], of the values of a dictionary: evaluated once for all that share them.
-    fn truths_told(&self, values: &ArrayRef) -> Result<Arc<Truths>> {
-        let place = Arc::as_ptr(values).addr();
-        let told = || self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, truths)) = told().get(&place) {
-            return Ok(Arc::clone(truths));
-        }
-        let truths = Arc::new(self.truths(values)?);
-        let mut told = told();
-        if told.len() == TOLD_MAX {
-            told.clear();
-        }
-        told.insert(place, (Arc::clone(values), Arc::clone(&truths)));
-        Ok(truths)
     }
 
     /// Which of `values` it is true of, and whether of null.
@@ -299,56 +282,8 @@ impl Value {
             .map_err(|e| Error::internal(format!("a dictionary: {e}")))?;
         let rows = with_null.len();
         let truths = Words::of_true(truth(&self.evaluated(vec![with_null], rows)?)?);
-        let is_true: Vec<bool> = (0..rows).map(|row| truths.has(row)).collect();
-        Ok(Truths { of_null: is_true[rows - 1], is_true })
-    }
-}
-
-/// What a condition says of each of some values, and of null.
-#[derive(Debug)]
-struct Truths {
-    is_true: Vec<bool>,
-    of_null: bool,
-}
-
-impl Truths {
-    /// The rows whose value, the one at the `place` of its slot, it is true of; `slot` is the way back. What
-    /// stands in the slot of a null does not matter.
-    fn of<S: Copy + PartialEq>(
-        &self,
-        slots: &[S],
-        nulls: Option<&NullBuffer>,
-        (place, slot): (impl Fn(S) -> i32, impl Fn(i32) -> Option<S>),
-    ) -> Words {
-        let mut few = [false; 256];
-        let mut true_ones = (0..).zip(&self.is_true).filter(|(_, is)| **is).map(|(at, _)| at);
-        let first = true_ones.next().and_then(slot);
-        let only = first.filter(|_| true_ones.next().is_none());
-        let mut words = if let Some(only) = only {
-            Words::of_values(slots, |slot| slot == only)
-        } else if self.is_true.len() <= 64 {
-            // A bit a value: vectors can shift by their lanes, and cannot look up.
-            let of_value = |(at, is): (usize, &bool)| u64::from(*is) << at;
-            let all = self.is_true.iter().enumerate().map(of_value).fold(0, |all, one| all | one);
-            Words::of_values(slots, |slot| all >> (place(slot) & 63) & 1 == 1)
-        } else if self.is_true.len() <= few.len() {
-            few[..self.is_true.len()].copy_from_slice(&self.is_true);
-            Words::of_values(slots, |slot| few[usize::from(place(slot).to_le_bytes()[0])])
-        } else {
-            // A negative place is none, and lies behind all of them as an unsigned number.
-            let at = |place: i32| self.is_true.get(place.cast_unsigned() as usize).copied();
-            Words::of_values(slots, |slot| at(place(slot)).unwrap_or(false))
-        };
-        if let Some(nulls) = nulls.filter(|n| n.null_count() > 0) {
-            let valid = nulls.inner().bit_chunks().iter_padded();
-            for (word, valid) in words.0.iter_mut().zip(valid) {
-                *word = (*word & valid) | if self.of_null { !valid } else { 0 };
-            }
-            if self.of_null {
-                words.and(&Words::ones(slots.len()).0);
-            }
-        }
-        words
+        let is_true = (0..rows - 1).map(|row| truths.has(row)).collect();
+        Ok(Truths { is_true, of_null: truths.has(rows - 1) })
     }
 }
 

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray as _};
 use arrow::buffer::ScalarBuffer;
@@ -20,6 +21,7 @@ use crate::store::{ColumnRanges, DataFile, OpenFile, Run};
 use super::super::program::{AggregateId, FilterId};
 use super::collect::Collected;
 use super::condition::Columns;
+use super::gather::Gathered;
 use super::plan::{Need, Work};
 use super::select::{ForEvent, Special, TimeRange};
 use super::sequence::Moments;
@@ -55,23 +57,25 @@ pub(super) struct Found {
 }
 
 /// A run that some filters let rows of through.
-struct Job {
+pub(super) struct Job {
+    pub(super) event: String,
     rows: Range<usize>,
     filters: ForEvent,
     /// The filters in question.
-    uses: Vec<Use>,
+    pub(super) uses: Vec<Use>,
     /// The places whose rows they are asked for; all where there is nothing.
     whom: Option<Words>,
 }
 
 /// A filter of a run.
-struct Use {
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Use {
     /// The place of its need.
-    need: usize,
+    pub(super) need: usize,
     /// Whether it still has to check the time.
-    checks_time: bool,
+    pub(super) checks_time: bool,
     /// Whether it looks for the rows of those whom it is asked for.
-    checks_whom: bool,
+    pub(super) checks_whom: bool,
 }
 
 /// Runs the pass over the files of `shard`, for what `part` needs, of `whom` where it is given.
@@ -80,23 +84,9 @@ pub(super) async fn run(
     (shard, whom): (&Shard, Option<&Whom>),
     part: &Part,
 ) -> Result<Found> {
-    let mut found = Found::default();
     let needs = &part.needs[..];
-    for need in needs {
-        if let Some(filter) = need.seen {
-            found.seen.insert(filter, Words::zeros(shard.span));
-        }
-        if need.moments {
-            found.moments.insert(need.filter, Moments::default());
-        }
-        if !need.collected.is_empty() {
-            let columns = need.collected.iter().cloned().collect();
-            found.collected.insert(need.filter, Collected::new(columns));
-        }
-        for id in &need.aggregates {
-            found.states.insert(*id, State::new(&work.program.aggregates[id.0], shard.span));
-        }
-    }
+    let mut found = Found::of(needs, work, shard);
+    let mut gathered = Gathered::default();
     for file in &shard.events {
         let span = moments_of(file);
         if needs.iter().all(|need| need.time.misses(span)) {
@@ -111,14 +101,39 @@ pub(super) async fn run(
             }
             if !jobs.is_empty() {
                 let pass = Pass { work, shard, whom, needs, is_inside: shard.holds(file) };
-                pass.row_group(&open, group, &jobs, &mut found).await?;
+                let rows = pass.row_group(&open, group, &jobs).await?;
+                pass.take(jobs.into_iter().zip(rows), span.0, (&mut found, &mut gathered))?;
             }
         }
     }
+    gathered.feed(Pass { work, shard, whom, needs, is_inside: true }, &mut found)?;
     part.complete(&work.program, &mut found);
     found.states.values_mut().for_each(State::finish);
     found.moments.values_mut().for_each(Moments::sort);
     Ok(found)
+}
+
+impl Found {
+    /// Nothing yet of what `needs` are about.
+    fn of(needs: &[Need], work: &Work, shard: &Shard) -> Self {
+        let mut found = Self::default();
+        for need in needs {
+            if let Some(filter) = need.seen {
+                found.seen.insert(filter, Words::zeros(shard.span));
+            }
+            if need.moments {
+                found.moments.insert(need.filter, Moments::default());
+            }
+            if !need.collected.is_empty() {
+                let columns = need.collected.iter().cloned().collect();
+                found.collected.insert(need.filter, Collected::new(columns));
+            }
+            for id in &need.aggregates {
+                found.states.insert(*id, State::new(&work.program.aggregates[id.0], shard.span));
+            }
+        }
+        found
+    }
 }
 
 /// The least and the greatest moment in `file`, as far as is known.
@@ -150,13 +165,20 @@ fn jobs(work: &Work, part: &Part, runs: &[Run], span: (i64, i64)) -> Result<Vec<
             }
         }
         if !uses.is_empty() {
-            jobs.push(Job { rows: run.rows.clone(), filters, uses, whom: None });
+            let (event, rows) = (run.event.clone(), run.rows.clone());
+            jobs.push(Job { event, rows, filters, uses, whom: None });
         }
     }
     Ok(jobs)
 }
 
 impl Job {
+    /// This run with other filters in question.
+    pub(super) fn with(&self, uses: Vec<Use>) -> Self {
+        let (event, filters) = (self.event.clone(), Arc::clone(&self.filters));
+        Self { event, rows: self.rows.clone(), filters, uses, whom: None }
+    }
+
     fn special(&self, need: &Need) -> &Special {
         self.filters[need.filter.0].as_ref().expect("jobs only lists filters that let rows through")
     }
@@ -200,23 +222,18 @@ impl Job {
 
 /// The pass over one file.
 #[derive(Clone, Copy)]
-struct Pass<'a> {
-    work: &'a Work,
+pub(super) struct Pass<'a> {
+    pub(super) work: &'a Work,
     shard: &'a Shard,
     whom: Option<&'a Whom>,
-    needs: &'a [Need],
+    pub(super) needs: &'a [Need],
     /// Whether all rows of the file are of this shard's profiles.
     is_inside: bool,
 }
 
 impl Pass<'_> {
-    async fn row_group(
-        self,
-        open: &OpenFile,
-        group: usize,
-        jobs: &[Job],
-        found: &mut Found,
-    ) -> Result<()> {
+    /// The columns that each of `jobs` needs of its run.
+    async fn row_group(self, open: &OpenFile, group: usize, jobs: &[Job]) -> Result<Vec<Columns>> {
         let Self { work, needs, .. } = self;
         let mut ranges: BTreeMap<String, Vec<Range<usize>>> = BTreeMap::new();
         let names: Vec<BTreeSet<String>> =
@@ -232,21 +249,33 @@ impl Pass<'_> {
         work.tally(&wanted);
         let mut parts: BTreeMap<&str, std::vec::IntoIter<ArrayRef>> =
             ranges.keys().map(String::as_str).zip(parts.into_iter().map(Vec::into_iter)).collect();
-        for (job, names) in jobs.iter().zip(&names) {
+        let columns = jobs.iter().zip(&names).map(|(job, names)| {
             let mut own = HashMap::new();
             for name in names {
-                own.extend(
-                    parts
-                        .get_mut(name.as_str())
-                        .and_then(Iterator::next)
-                        .map(|part| (name.clone(), part)),
-                );
+                let part = parts.get_mut(name.as_str()).and_then(Iterator::next);
+                own.extend(part.map(|part| (name.clone(), part)));
             }
-            let columns = Columns::new(own, job.rows.len());
-            if self.shard.is_chosen() {
-                self.feed_chosen(job, columns, found)?;
-            } else {
-                self.feed(job, &self.in_time(job, columns)?, found)?;
+            Columns::new(own, job.rows.len())
+        });
+        Ok(columns.collect())
+    }
+
+    /// Feeds the rows of runs; where few of them have a place, those are gathered first. `moment` is one
+    /// that their file may have.
+    fn take(
+        self,
+        runs: impl Iterator<Item = (Job, Columns)>,
+        moment: i64,
+        (found, gathered): (&mut Found, &mut Gathered),
+    ) -> Result<()> {
+        for (job, columns) in runs {
+            if !self.shard.is_chosen() {
+                self.feed(&job, &self.in_time(&job, columns)?, found)?;
+                continue;
+            }
+            let chosen = self.shard.rows(&ids_of(&columns)?, job.whom.as_ref());
+            if !chosen.is_empty() && gathered.add(job, columns.only(&chosen)?, moment) {
+                gathered.feed(Pass { is_inside: true, ..self }, found)?;
             }
         }
         Ok(())
@@ -277,18 +306,8 @@ impl Pass<'_> {
         if lying.count() * FEW > rows { Ok(columns) } else { columns.only(&lying) }
     }
 
-    /// Feeds the rows of one run that have a place, where few have one.
-    fn feed_chosen(mut self, job: &Job, columns: Columns, found: &mut Found) -> Result<()> {
-        let chosen = self.shard.rows(&ids_of(&columns)?, job.whom.as_ref());
-        if chosen.is_empty() {
-            return Ok(());
-        }
-        self.is_inside = true;
-        self.feed(job, &columns.only(&chosen)?, found)
-    }
-
     /// Feeds one run to everything that wants rows of it.
-    fn feed(self, job: &Job, columns: &Columns, found: &mut Found) -> Result<()> {
+    pub(super) fn feed(self, job: &Job, columns: &Columns, found: &mut Found) -> Result<()> {
         let Self { work, shard, whom, needs, is_inside } = self;
         let ids = ids_of(columns)?;
         let (ids, start) = shard.located(&ids);

@@ -9,8 +9,10 @@
 //! - [`shard`]: the ids of a shard, their places in states, and the files with rows of them
 //! - [`events`], [`profiles`]: the two passes
 //! - [`slices`]: windows of time that lie in each other, each row fed once
+//! - [`gather`]: rows of a few profiles, from many runs
 //! - [`select`]: which rows of a run pass a filter
 //! - [`condition`]: conditions and values of rows
+//! - [`truths`]: what a condition says of the words of dictionaries
 //! - [`state`], [`distinct`], [`sequence`]: dense states of aggregates
 //! - [`collect`]: rows for queries of one profile at a time
 //! - [`window`]: what a row knows of those around it
@@ -25,6 +27,7 @@ mod collect;
 mod condition;
 mod distinct;
 mod events;
+mod gather;
 mod having;
 mod leaves;
 mod memo;
@@ -36,11 +39,12 @@ mod sequence;
 mod shard;
 mod slices;
 mod state;
+mod truths;
 mod whom;
 mod window;
 mod words;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
@@ -141,6 +145,7 @@ pub async fn run(request: &RunRequest<'_>) -> Result<Ran> {
     let wanted = Arc::new(memo.as_ref().map_or(wanted.clone(), |memo| memo.unknown(&wanted)));
     let asked = within.asked.map(|asked| Asked::new(request.program, &wanted, asked));
     let work = Arc::new(Work::new(request.session, base, request.program, (&wanted, asked))?);
+    let reads = Arc::new(Reads::of(request));
     // What is known already is put together at once, without waking another thread.
     let threads = if wanted.is_empty() { 1 } else { request.limits.threads.get() };
     let budget = request.limits.memory_bytes / STATES_SHARE / threads;
@@ -150,6 +155,7 @@ pub async fn run(request: &RunRequest<'_>) -> Result<Ran> {
             wanted: Arc::clone(&wanted),
             outputs: Arc::clone(&request.outputs),
             ranked: Arc::clone(&request.ranked),
+            reads: Arc::clone(&reads),
             known: Arc::clone(&request.known),
             memo: memo.clone(),
             budget,
@@ -219,9 +225,41 @@ struct ShardTask {
     wanted: Arc<BTreeSet<LeafId>>,
     outputs: Arc<Vec<Output>>,
     ranked: Arc<Vec<LeafId>>,
+    reads: Arc<Reads>,
     known: Arc<BTreeMap<String, Membership>>,
     memo: Option<Arc<Memo>>,
     budget: usize,
+}
+
+/// The outputs that others are made of. Sets of the rest are let go as soon as they are memberships.
+#[derive(Debug)]
+struct Reads {
+    /// Those that outputs or leaves that rank read.
+    all: HashSet<String>,
+    /// Those that leaves that rank read, and what those are made of.
+    ranked: HashSet<String>,
+}
+
+impl Reads {
+    fn of(request: &RunRequest<'_>) -> Self {
+        let outputs = request.outputs.iter();
+        let mut all: HashSet<String> =
+            outputs.clone().flat_map(|output| output.expression.segments()).collect();
+        let mut ranked: HashSet<String> = HashSet::new();
+        for leaf in request.ranked.iter() {
+            if let Leaf::Ranked(of) = &request.program.leaves[leaf.0] {
+                ranked.extend(of.among.segments());
+            }
+        }
+        // An output is behind those that it reads.
+        for output in outputs.rev() {
+            if ranked.contains(&output.name) {
+                ranked.extend(output.expression.segments());
+            }
+        }
+        all.extend(ranked.iter().cloned());
+        Self { all, ranked }
+    }
 }
 
 /// What a shard contributes.
@@ -255,11 +293,7 @@ impl ShardTask {
         if let Some(memo) = &self.memo {
             memo.keep(&shard, &sets);
         }
-        let memberships = self
-            .words(&shard, &sets, &known)
-            .into_iter()
-            .map(|(_, words)| words.map(|w| shard.membership(&w)))
-            .collect();
+        let memberships = self.memberships(&shard, &sets, &known);
         Ok(OfShard { memberships, ranked: ranked.into_iter().collect(), passes: parts.len() })
     }
 
@@ -277,8 +311,12 @@ impl ShardTask {
             return;
         }
         let shard = evidence.shard;
-        let words: HashMap<&str, Result<Words>> =
-            self.words(shard, sets, known).into_iter().collect();
+        let mut words = HashMap::new();
+        for output in self.outputs.iter().filter(|output| self.reads.ranked.contains(&output.name))
+        {
+            let own = words_of(output, (shard, sets), (known, &words));
+            words.insert(output.name.as_str(), own);
+        }
         let segment = |name: &str| segment(name, known, &words);
         for leaf in open {
             let Leaf::Ranked(ranked) = &self.work.program.leaves[leaf.0] else { continue };
@@ -288,24 +326,35 @@ impl ShardTask {
         }
     }
 
-    /// The outputs, by name, in their order.
-    fn words(
+    /// The outputs in their order.
+    fn memberships(
         &self,
         shard: &Shard,
         sets: &LeafSets,
         known: &HashMap<&str, Words>,
-    ) -> Vec<(&str, Result<Words>)> {
-        let mut done: HashMap<&str, Result<Words>> = HashMap::new();
+    ) -> Vec<Result<Membership>> {
+        let mut read = HashMap::new();
+        let mut memberships = Vec::with_capacity(self.outputs.len());
         for output in self.outputs.iter() {
-            let segment = |name: &str| segment(name, known, &done);
-            let bits = sets.set(&output.expression, shard.span, &segment);
-            let words = bits.map(|bits| Words(bits.into_owned()));
-            done.insert(&output.name, words);
+            let words = words_of(output, (shard, sets), (known, &read));
+            let membership = words.as_ref().map(|words| shard.membership(words));
+            memberships.push(membership.map_err(Error::clone));
+            if self.reads.all.contains(&output.name) {
+                read.insert(output.name.as_str(), words);
+            }
         }
-        let missing = || Err(Error::internal("an output has no name of its own"));
-        let names = self.outputs.iter().map(|output| output.name.as_str());
-        names.map(|name| (name, done.remove(name).unwrap_or_else(missing))).collect()
+        memberships
     }
+}
+
+/// The set of `output` in a shard.
+fn words_of(
+    output: &Output,
+    (shard, sets): (&Shard, &LeafSets),
+    (known, done): (&HashMap<&str, Words>, &HashMap<&str, Result<Words>>),
+) -> Result<Words> {
+    let segment = |name: &str| segment(name, known, done);
+    sets.set(&output.expression, shard.span, &segment).map(|bits| Words(bits.into_owned()))
 }
 
 /// The set of segment `name` in a shard.
