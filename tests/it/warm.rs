@@ -1,7 +1,7 @@
 //! A warm session against commands that keep nothing: random questions, asked again and again, over a
 //! store that others change meanwhile, with much memory and with hardly any.
 
-use throng::engine::{BuildOptions, Engine, EngineOptions, WarmSession};
+use throng::engine::{BuildOptions, BuildReport, Engine, EngineOptions, WarmSession};
 use throng::error::ErrorKind;
 use throng::model::AsOf;
 
@@ -93,7 +93,11 @@ async fn a_warm_session_answers_as_a_cold_command_does() {
 
 /// Builds `files` warm, with what a session has in memory by now, and holds each against a count of a
 /// command that keeps nothing.
-async fn compare_build(warm: &WarmSession, cold: &Engine, files: &[(String, String)]) {
+async fn compare_build(
+    warm: &WarmSession,
+    cold: &Engine,
+    files: &[(String, String)],
+) -> BuildReport {
     let options = BuildOptions::default();
     let report = warm.build(&options, moment(), &|_, _, _| {}).await.expect("a build");
     assert_eq!(report.segments.len(), files.len());
@@ -104,6 +108,7 @@ async fn compare_build(warm: &WarmSession, cold: &Engine, files: &[(String, Stri
             Err(error) => assert!(segment.error.is_some(), "{name}: {error} in {sql}"),
         }
     }
+    report
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -136,6 +141,45 @@ async fn a_warm_build_makes_what_a_cold_one_makes() {
         let held = warm.usage().await.expect("a store");
         assert!(held.columns_hits > 0, "{held:?}");
     }
+}
+
+/// Columns of few words have small dictionaries in memory; those of all files together have more words than
+/// a small one has room for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refresh_puts_small_dictionaries_together() {
+    let project = Project::with_shop();
+    let cold = engine(&project, 64 << 20);
+    let files = [
+        ("one", "SELECT profile_id FROM events WHERE event = 'cart' AND note = 'w7'"),
+        ("many", "SELECT profile_id FROM events WHERE note LIKE 'w3%' OR note IS NULL"),
+        (
+            "kinds",
+            "SELECT profile_id FROM events WHERE event = 'cart' GROUP BY profile_id \
+             HAVING count(DISTINCT note) = 3 AND max(note) > 'w4'",
+        ),
+    ];
+    let files = files.map(|(name, sql)| (name.to_owned(), sql.to_owned()));
+    for (name, sql) in &files {
+        project.segment(name, sql);
+    }
+    let ingest = |name: &str, rows: std::ops::Range<usize>| {
+        let text = rows.fold("user_id,ts,event,note\n".to_owned(), |text, n| {
+            let (who, month) = (n % 2_000, n / 2_000);
+            let (month, word) = (1 + month, 200 * month + n % 200);
+            text + &format!("x{who},2025-0{month}-01T00:00:00Z,cart,w{word}\n")
+        });
+        let file = format!("data/{name}.csv");
+        project.write(&file, text);
+        project.ok(&["ingest", "events", &file, "--key", "user_id"]);
+    };
+    ingest("all", 0..6_000);
+    let warm = engine(&project, 64 << 20).warm(Some(moment())).expect("a session");
+    warm.preload().await.expect("columns are read");
+    compare_build(&warm, &cold, &files).await;
+    ingest("few", 4_000..4_400);
+    let report = compare_build(&warm, &cold, &files).await;
+    let evaluated = report.segments.iter().filter_map(|segment| segment.evaluated);
+    assert!(evaluated.sum::<u64>() > 0, "{report:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -129,10 +129,11 @@ fn column(name: &str, pieces: &[Piece], pass: Pass<'_>) -> Result<ArrayRef> {
         pieces.iter().map(|piece| piece.columns.column(name).ok()).collect();
     let field = pass.work.event_schema.field_with_name(name);
     let data_type = field.map_or(DataType::Null, |field| field.data_type().clone());
-    let mut known = arrays.iter().flatten().map(|array| array.data_type()).filter(|t| !t.is_null());
+    let known = arrays.iter().flatten().map(|array| with_room(array.data_type()));
+    let mut known = known.filter(|known| !known.is_null());
     // Files may keep a text in different ways; the table's is one that all can take.
     let common = match known.next() {
-        Some(first) if known.all(|other| other == first) => first.clone(),
+        Some(first) if known.all(|other| other == first) => first,
         _ => data_type,
     };
     let arrays = arrays.into_iter().zip(pieces).map(|(array, piece)| match array {
@@ -150,4 +151,14 @@ fn column(name: &str, pieces: &[Piece], pass: Pass<'_>) -> Result<ArrayRef> {
     let arrays = arrays.collect::<Result<Vec<_>>>()?;
     let pieces: Vec<_> = arrays.iter().map(AsRef::as_ref).collect();
     concat(&pieces).map_err(|e| Error::internal(format!("column {name}: {e}")))
+}
+
+/// `data_type` with places for the words of many dictionaries, where it is that of a small one.
+fn with_room(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::Dictionary(_, words) => {
+            DataType::Dictionary(Box::new(DataType::Int32), words.clone())
+        }
+        other => other.clone(),
+    }
 }
