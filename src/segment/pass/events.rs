@@ -316,17 +316,14 @@ impl Pass<'_> {
         let own = (!is_inside).then(|| Words::of_values(&ids, has_place));
         let ts = columns.column(tables::TS).ok().map(|ts| integers(&ts)).transpose()?;
         let ts = ts.as_ref().map(|ts| &ts.values()[..]).unwrap_or_default();
-        let mut selector =
-            Selector { work, columns, ts, own, times: HashMap::new(), atoms: HashMap::new() };
+        let (times, atoms) = Default::default();
+        let mut selector = Selector { work, columns, ids: &ids, ts, own, times, atoms };
         let mut arguments: HashMap<usize, Result<ArrayRef>> = HashMap::new();
         for one in &job.uses {
             let need = &needs[one.need];
             let asked = whom.filter(|_| one.checks_whom);
             let asked = asked.and_then(|whom| whom.filter(need.filter));
-            let asked = asked.map(|asked| Words::of_values(&ids, |id| asked.has(place_of(id))));
-            if asked.as_ref().is_some_and(Words::is_empty) {
-                continue;
-            }
+            let asked = asked.map(|asked| |id| asked.has(place_of(id)));
             let chosen = match selector.choose(job.special(need), one.checks_time, asked) {
                 Ok(chosen) => chosen,
                 Err(error) => {
@@ -377,6 +374,7 @@ pub(super) fn ids_of(columns: &Columns) -> Result<ScalarBuffer<i32>> {
 struct Selector<'a> {
     work: &'a Work,
     columns: &'a Columns,
+    ids: &'a [i32],
     ts: &'a [i64],
     /// The rows of profiles of this shard, where the file has others too.
     own: Option<Words>,
@@ -385,14 +383,38 @@ struct Selector<'a> {
 }
 
 impl Selector<'_> {
-    /// The rows that pass, those of `asked` where it is given; nothing where all of them do.
+    /// The rows that pass, those of profiles that are `asked` for where it is given; nothing where all of
+    /// them do.
     fn choose(
         &mut self,
         special: &Special,
         checks_time: bool,
-        asked: Option<Words>,
+        asked: Option<impl Fn(i32) -> bool>,
     ) -> Result<Option<Rc<Words>>> {
-        let mut parts: Vec<Rc<Words>> = asked.map(Rc::new).into_iter().collect();
+        let passing = self.passing(special, checks_time)?;
+        let Some(is_asked) = asked else { return Ok(passing) };
+        let ids = self.ids;
+        let Some(passing) = passing else {
+            return Ok(Some(Rc::new(Words::of_values(ids, is_asked))));
+        };
+        // Filters share what passes; whom each is asked for is its own, and looked up for as few as can be.
+        let mut chosen = Words::zeros(ids.len());
+        if passing.count() * FEW < ids.len() {
+            passing.each(|row| {
+                if is_asked(ids[row]) {
+                    chosen.set(row);
+                }
+            });
+        } else {
+            chosen = Words::of_values(ids, is_asked);
+            chosen.and(&passing.0);
+        }
+        Ok(Some(Rc::new(chosen)))
+    }
+
+    /// The rows that pass; nothing where all of them do.
+    fn passing(&mut self, special: &Special, checks_time: bool) -> Result<Option<Rc<Words>>> {
+        let mut parts: Vec<Rc<Words>> = Vec::new();
         if checks_time {
             let (ts, range) = (self.ts, special.time);
             let words = self.times.entry(range).or_insert_with(|| {

@@ -17,6 +17,7 @@ use arrow::datatypes::DataType;
 
 use crate::error::{Error, Result};
 use crate::model::tables;
+use crate::store::joined;
 
 use super::super::program::Program;
 use super::condition::{Columns, conformed};
@@ -125,40 +126,42 @@ fn whole(mut pieces: Vec<Piece>, pass: Pass<'_>) -> Result<Piece> {
 /// The column `name` of all `pieces`. Where one lacks it, nobody asks for its values there: for times it
 /// has one that is told apart as its own would be, for anything else null.
 fn column(name: &str, pieces: &[Piece], pass: Pass<'_>) -> Result<ArrayRef> {
-    let arrays: Vec<Option<ArrayRef>> =
-        pieces.iter().map(|piece| piece.columns.column(name).ok()).collect();
-    let field = pass.work.event_schema.field_with_name(name);
-    let data_type = field.map_or(DataType::Null, |field| field.data_type().clone());
-    let known = arrays.iter().flatten().map(|array| with_room(array.data_type()));
-    let mut known = known.filter(|known| !known.is_null());
-    // Files may keep a text in different ways; the table's is one that all can take.
-    let common = match known.next() {
-        Some(first) if known.all(|other| other == first) => first,
-        _ => data_type,
+    let known = |piece: &Piece| {
+        let array = piece.columns.column(name).ok();
+        array.filter(|array| !array.data_type().is_null())
     };
-    let arrays = arrays.into_iter().zip(pieces).map(|(array, piece)| match array {
-        Some(array) if array.data_type().is_null() => {
-            Ok(new_null_array(&common, piece.columns.rows()))
+    let arrays: Vec<Option<ArrayRef>> = pieces.iter().map(known).collect();
+    if let Some(words) = words(&arrays, pieces) {
+        return Ok(words);
+    }
+    let mut types = arrays.iter().flatten().map(|array| array.data_type());
+    let first = types.next().filter(|first| types.all(|other| other == *first));
+    // Files may keep a text in different ways; the table's is one that all can take.
+    let of_table = pass.work.event_schema.field_with_name(name).map(|field| field.data_type());
+    let common = first.or(of_table.ok()).unwrap_or(&DataType::Null);
+    let arrays = arrays.iter().zip(pieces).map(|(array, piece)| {
+        let rows = piece.columns.rows();
+        match array {
+            Some(array) => conformed(array, common),
+            None if name == tables::TS => {
+                let moments = TimestampMicrosecondArray::from_value(piece.moment, rows);
+                conformed(&(Arc::new(moments) as ArrayRef), common)
+            }
+            None => Ok(new_null_array(common, rows)),
         }
-        Some(array) => conformed(&array, &common),
-        None if name == tables::TS => {
-            let moments = TimestampMicrosecondArray::from_value(piece.moment, piece.columns.rows());
-            let moments: ArrayRef = Arc::new(moments);
-            conformed(&moments, &common)
-        }
-        None => Ok(new_null_array(&common, piece.columns.rows())),
     });
     let arrays = arrays.collect::<Result<Vec<_>>>()?;
-    let pieces: Vec<_> = arrays.iter().map(AsRef::as_ref).collect();
-    concat(&pieces).map_err(|e| Error::internal(format!("column {name}: {e}")))
+    let arrays: Vec<_> = arrays.iter().map(AsRef::as_ref).collect();
+    concat(&arrays).map_err(|e| Error::internal(format!("column {name}: {e}")))
 }
 
-/// `data_type` with places for the words of many dictionaries, where it is that of a small one.
-fn with_room(data_type: &DataType) -> DataType {
-    match data_type {
-        DataType::Dictionary(_, words) => {
-            DataType::Dictionary(Box::new(DataType::Int32), words.clone())
-        }
-        other => other.clone(),
-    }
+/// `arrays`, those of `pieces`, as one dictionary, where all that there are have one.
+fn words(arrays: &[Option<ArrayRef>], pieces: &[Piece]) -> Option<ArrayRef> {
+    arrays.iter().flatten().next()?;
+    let nulls = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+    let arrays = arrays.iter().zip(pieces).map(|(array, piece)| match array {
+        Some(array) => Arc::clone(array),
+        None => new_null_array(&nulls, piece.columns.rows()),
+    });
+    joined(&arrays.collect::<Vec<_>>())
 }
