@@ -1,12 +1,9 @@
 //! Dictionary columns: distinct values, and each row's place among them. Columns of few values that stay
 //! in memory have places of one byte, so that a condition on them goes over a quarter of the memory.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{
-    Array as _, ArrayRef, AsArray as _, DictionaryArray, Int32Array, StringArray, UInt8Array,
-};
+use arrow::array::{Array as _, ArrayRef, AsArray as _, DictionaryArray, UInt8Array};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{Int32Type, UInt8Type};
 
@@ -58,45 +55,10 @@ pub(super) fn narrowed(array: ArrayRef) -> ArrayRef {
     }
 }
 
-/// Dictionaries of text, one behind the other, as one that has each of the words in use once; nothing where
-/// one of `arrays` is none.
-pub fn joined(arrays: &[ArrayRef]) -> Option<ArrayRef> {
-    let mut known: HashMap<&str, i32> = HashMap::new();
-    let mut words: Vec<&str> = Vec::new();
-    let mut keys: Vec<Option<i32>> = Vec::with_capacity(arrays.iter().map(|a| a.len()).sum());
-    for array in arrays {
-        let Dictionary { values, places, nulls } = dictionary(array)?;
-        let values = values.as_string_opt::<i32>()?;
-        // Words that no row has any more are not looked up.
-        let mut own: Vec<Option<i32>> = vec![None; values.len()];
-        let mut key = |place: usize| {
-            if values.is_null(place) {
-                return None;
-            }
-            Some(*own[place].get_or_insert_with(|| {
-                *known.entry(values.value(place)).or_insert_with_key(|word| {
-                    words.push(word);
-                    i32::try_from(words.len() - 1).unwrap_or(i32::MAX)
-                })
-            }))
-        };
-        for row in 0..array.len() {
-            let place = match places {
-                Places::Narrow(places) => usize::from(places[row]),
-                Places::Wide(places) => usize::try_from(places[row]).ok()?,
-            };
-            let is_null = nulls.is_some_and(|nulls| nulls.is_null(row));
-            keys.push(if is_null { None } else { key(place) });
-        }
-    }
-    let words: ArrayRef = Arc::new(StringArray::from(words));
-    let joined = DictionaryArray::<Int32Type>::try_new(Int32Array::from(keys), words);
-    Some(Arc::new(joined.ok()?))
-}
-
 #[cfg(test)]
 mod tests {
-    use arrow::compute::{cast, concat};
+    use arrow::array::{Int32Array, StringArray};
+    use arrow::compute::cast;
     use arrow::datatypes::DataType;
     use proptest::prelude::*;
 
@@ -121,28 +83,6 @@ mod tests {
             let found = dictionary(&narrow).expect("a dictionary");
             prop_assert_eq!(matches!(found.places, Places::Narrow(_)), count <= NARROW);
             prop_assert_eq!(found.nulls.map_or(0, NullBuffer::null_count), wide.null_count());
-        }
-
-        #[test]
-        fn joined_dictionaries_have_the_rows_of_all(
-            parts in prop::collection::vec(
-                (1..300_usize, prop::collection::vec(prop::option::of(0..300_usize), 0..40)), 1..5),
-        ) {
-            let part = |(count, rows): (usize, Vec<Option<usize>>)| {
-                let values = (0..count).map(|n| (n % 7 != 3).then(|| (n % 120).to_string()));
-                let values: StringArray = values.collect();
-                let keys = rows.iter().map(|row| row.map(|n| i32::try_from(n % count).expect("small")));
-                let wide = DictionaryArray::new(keys.collect::<Int32Array>(), Arc::new(values));
-                narrowed(Arc::new(wide))
-            };
-            let parts: Vec<ArrayRef> = parts.into_iter().map(part).collect();
-            let all = joined(&parts).expect("dictionaries");
-            let texts: Vec<ArrayRef> = parts.iter().map(text).collect();
-            let texts: Vec<_> = texts.iter().map(AsRef::as_ref).collect();
-            prop_assert_eq!(&text(&all), &concat(&texts).expect("texts"));
-            let words = dictionary(&all).expect("a dictionary").values.as_string::<i32>();
-            let distinct: std::collections::BTreeSet<_> = words.iter().collect();
-            prop_assert_eq!(distinct.len(), words.len());
         }
     }
 }

@@ -61,7 +61,7 @@ use crate::model::{AsOf, ShardSize, TableName};
 pub use cache::{Cache, CacheUse};
 pub use change::{Change, Committed, TableChange};
 pub use chunks::{ColumnRanges, Files, OpenFile};
-pub use dictionary::{Dictionary, Places, dictionary, joined};
+pub use dictionary::{Dictionary, Places, dictionary};
 pub use encode::{Encoded, FileLayout};
 pub use location::Location;
 pub use record::Record;

@@ -120,11 +120,6 @@ impl Columns {
         Ok(Self::new(self.arrays.into_iter().map(one).collect::<Result<_>>()?, rows))
     }
 
-    /// The columns that there are.
-    pub(super) fn names(&self) -> impl Iterator<Item = String> {
-        self.arrays.keys().cloned()
-    }
-
     /// How many rows.
     pub(super) fn rows(&self) -> usize {
         self.rows

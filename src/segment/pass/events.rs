@@ -8,7 +8,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray as _};
 use arrow::buffer::ScalarBuffer;
@@ -21,7 +20,6 @@ use crate::store::{ColumnRanges, DataFile, OpenFile, Run};
 use super::super::program::{AggregateId, FilterId};
 use super::collect::Collected;
 use super::condition::Columns;
-use super::gather::Gathered;
 use super::plan::{Need, Work};
 use super::select::{ForEvent, Special, TimeRange};
 use super::sequence::Moments;
@@ -57,25 +55,23 @@ pub(super) struct Found {
 }
 
 /// A run that some filters let rows of through.
-pub(super) struct Job {
-    pub(super) event: String,
+struct Job {
     rows: Range<usize>,
     filters: ForEvent,
     /// The filters in question.
-    pub(super) uses: Vec<Use>,
+    uses: Vec<Use>,
     /// The places whose rows they are asked for; all where there is nothing.
     whom: Option<Words>,
 }
 
 /// A filter of a run.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Use {
+struct Use {
     /// The place of its need.
-    pub(super) need: usize,
+    need: usize,
     /// Whether it still has to check the time.
-    pub(super) checks_time: bool,
+    checks_time: bool,
     /// Whether it looks for the rows of those whom it is asked for.
-    pub(super) checks_whom: bool,
+    checks_whom: bool,
 }
 
 /// Runs the pass over the files of `shard`, for what `part` needs, of `whom` where it is given.
@@ -84,9 +80,23 @@ pub(super) async fn run(
     (shard, whom): (&Shard, Option<&Whom>),
     part: &Part,
 ) -> Result<Found> {
+    let mut found = Found::default();
     let needs = &part.needs[..];
-    let mut found = Found::of(needs, work, shard);
-    let mut gathered = Gathered::default();
+    for need in needs {
+        if let Some(filter) = need.seen {
+            found.seen.insert(filter, Words::zeros(shard.span));
+        }
+        if need.moments {
+            found.moments.insert(need.filter, Moments::default());
+        }
+        if !need.collected.is_empty() {
+            let columns = need.collected.iter().cloned().collect();
+            found.collected.insert(need.filter, Collected::new(columns));
+        }
+        for id in &need.aggregates {
+            found.states.insert(*id, State::new(&work.program.aggregates[id.0], shard.span));
+        }
+    }
     for file in &shard.events {
         let span = moments_of(file);
         if needs.iter().all(|need| need.time.misses(span)) {
@@ -101,39 +111,14 @@ pub(super) async fn run(
             }
             if !jobs.is_empty() {
                 let pass = Pass { work, shard, whom, needs, is_inside: shard.holds(file) };
-                let rows = pass.row_group(&open, group, &jobs).await?;
-                pass.take(jobs.into_iter().zip(rows), span.0, (&mut found, &mut gathered))?;
+                pass.row_group(&open, group, &jobs, &mut found).await?;
             }
         }
     }
-    gathered.feed(Pass { work, shard, whom, needs, is_inside: true }, &mut found)?;
     part.complete(&work.program, &mut found);
     found.states.values_mut().for_each(State::finish);
     found.moments.values_mut().for_each(Moments::sort);
     Ok(found)
-}
-
-impl Found {
-    /// Nothing yet of what `needs` are about.
-    fn of(needs: &[Need], work: &Work, shard: &Shard) -> Self {
-        let mut found = Self::default();
-        for need in needs {
-            if let Some(filter) = need.seen {
-                found.seen.insert(filter, Words::zeros(shard.span));
-            }
-            if need.moments {
-                found.moments.insert(need.filter, Moments::default());
-            }
-            if !need.collected.is_empty() {
-                let columns = need.collected.iter().cloned().collect();
-                found.collected.insert(need.filter, Collected::new(columns));
-            }
-            for id in &need.aggregates {
-                found.states.insert(*id, State::new(&work.program.aggregates[id.0], shard.span));
-            }
-        }
-        found
-    }
 }
 
 /// The least and the greatest moment in `file`, as far as is known.
@@ -165,20 +150,13 @@ fn jobs(work: &Work, part: &Part, runs: &[Run], span: (i64, i64)) -> Result<Vec<
             }
         }
         if !uses.is_empty() {
-            let (event, rows) = (run.event.clone(), run.rows.clone());
-            jobs.push(Job { event, rows, filters, uses, whom: None });
+            jobs.push(Job { rows: run.rows.clone(), filters, uses, whom: None });
         }
     }
     Ok(jobs)
 }
 
 impl Job {
-    /// This run with other filters in question.
-    pub(super) fn with(&self, uses: Vec<Use>) -> Self {
-        let (event, filters) = (self.event.clone(), Arc::clone(&self.filters));
-        Self { event, rows: self.rows.clone(), filters, uses, whom: None }
-    }
-
     fn special(&self, need: &Need) -> &Special {
         self.filters[need.filter.0].as_ref().expect("jobs only lists filters that let rows through")
     }
@@ -222,18 +200,23 @@ impl Job {
 
 /// The pass over one file.
 #[derive(Clone, Copy)]
-pub(super) struct Pass<'a> {
-    pub(super) work: &'a Work,
+struct Pass<'a> {
+    work: &'a Work,
     shard: &'a Shard,
     whom: Option<&'a Whom>,
-    pub(super) needs: &'a [Need],
+    needs: &'a [Need],
     /// Whether all rows of the file are of this shard's profiles.
     is_inside: bool,
 }
 
 impl Pass<'_> {
-    /// The columns that each of `jobs` needs of its run.
-    async fn row_group(self, open: &OpenFile, group: usize, jobs: &[Job]) -> Result<Vec<Columns>> {
+    async fn row_group(
+        self,
+        open: &OpenFile,
+        group: usize,
+        jobs: &[Job],
+        found: &mut Found,
+    ) -> Result<()> {
         let Self { work, needs, .. } = self;
         let mut ranges: BTreeMap<String, Vec<Range<usize>>> = BTreeMap::new();
         let names: Vec<BTreeSet<String>> =
@@ -249,33 +232,21 @@ impl Pass<'_> {
         work.tally(&wanted);
         let mut parts: BTreeMap<&str, std::vec::IntoIter<ArrayRef>> =
             ranges.keys().map(String::as_str).zip(parts.into_iter().map(Vec::into_iter)).collect();
-        let columns = jobs.iter().zip(&names).map(|(job, names)| {
+        for (job, names) in jobs.iter().zip(&names) {
             let mut own = HashMap::new();
             for name in names {
-                let part = parts.get_mut(name.as_str()).and_then(Iterator::next);
-                own.extend(part.map(|part| (name.clone(), part)));
+                own.extend(
+                    parts
+                        .get_mut(name.as_str())
+                        .and_then(Iterator::next)
+                        .map(|part| (name.clone(), part)),
+                );
             }
-            Columns::new(own, job.rows.len())
-        });
-        Ok(columns.collect())
-    }
-
-    /// Feeds the rows of runs; where few of them have a place, those are gathered first. `moment` is one
-    /// that their file may have.
-    fn take(
-        self,
-        runs: impl Iterator<Item = (Job, Columns)>,
-        moment: i64,
-        (found, gathered): (&mut Found, &mut Gathered),
-    ) -> Result<()> {
-        for (job, columns) in runs {
-            if !self.shard.is_chosen() {
-                self.feed(&job, &self.in_time(&job, columns)?, found)?;
-                continue;
-            }
-            let chosen = self.shard.rows(&ids_of(&columns)?, job.whom.as_ref());
-            if !chosen.is_empty() && gathered.add(job, columns.only(&chosen)?, moment) {
-                gathered.feed(Pass { is_inside: true, ..self }, found)?;
+            let columns = Columns::new(own, job.rows.len());
+            if self.shard.is_chosen() {
+                self.feed_chosen(job, columns, found)?;
+            } else {
+                self.feed(job, &self.in_time(job, columns)?, found)?;
             }
         }
         Ok(())
@@ -306,8 +277,18 @@ impl Pass<'_> {
         if lying.count() * FEW > rows { Ok(columns) } else { columns.only(&lying) }
     }
 
+    /// Feeds the rows of one run that have a place, where few have one.
+    fn feed_chosen(mut self, job: &Job, columns: Columns, found: &mut Found) -> Result<()> {
+        let chosen = self.shard.rows(&ids_of(&columns)?, job.whom.as_ref());
+        if chosen.is_empty() {
+            return Ok(());
+        }
+        self.is_inside = true;
+        self.feed(job, &columns.only(&chosen)?, found)
+    }
+
     /// Feeds one run to everything that wants rows of it.
-    pub(super) fn feed(self, job: &Job, columns: &Columns, found: &mut Found) -> Result<()> {
+    fn feed(self, job: &Job, columns: &Columns, found: &mut Found) -> Result<()> {
         let Self { work, shard, whom, needs, is_inside } = self;
         let ids = ids_of(columns)?;
         let (ids, start) = shard.located(&ids);
@@ -316,14 +297,17 @@ impl Pass<'_> {
         let own = (!is_inside).then(|| Words::of_values(&ids, has_place));
         let ts = columns.column(tables::TS).ok().map(|ts| integers(&ts)).transpose()?;
         let ts = ts.as_ref().map(|ts| &ts.values()[..]).unwrap_or_default();
-        let (times, atoms) = Default::default();
-        let mut selector = Selector { work, columns, ids: &ids, ts, own, times, atoms };
+        let mut selector =
+            Selector { work, columns, ts, own, times: HashMap::new(), atoms: HashMap::new() };
         let mut arguments: HashMap<usize, Result<ArrayRef>> = HashMap::new();
         for one in &job.uses {
             let need = &needs[one.need];
             let asked = whom.filter(|_| one.checks_whom);
             let asked = asked.and_then(|whom| whom.filter(need.filter));
-            let asked = asked.map(|asked| |id| asked.has(place_of(id)));
+            let asked = asked.map(|asked| Words::of_values(&ids, |id| asked.has(place_of(id))));
+            if asked.as_ref().is_some_and(Words::is_empty) {
+                continue;
+            }
             let chosen = match selector.choose(job.special(need), one.checks_time, asked) {
                 Ok(chosen) => chosen,
                 Err(error) => {
@@ -374,7 +358,6 @@ pub(super) fn ids_of(columns: &Columns) -> Result<ScalarBuffer<i32>> {
 struct Selector<'a> {
     work: &'a Work,
     columns: &'a Columns,
-    ids: &'a [i32],
     ts: &'a [i64],
     /// The rows of profiles of this shard, where the file has others too.
     own: Option<Words>,
@@ -383,38 +366,14 @@ struct Selector<'a> {
 }
 
 impl Selector<'_> {
-    /// The rows that pass, those of profiles that are `asked` for where it is given; nothing where all of
-    /// them do.
+    /// The rows that pass, those of `asked` where it is given; nothing where all of them do.
     fn choose(
         &mut self,
         special: &Special,
         checks_time: bool,
-        asked: Option<impl Fn(i32) -> bool>,
+        asked: Option<Words>,
     ) -> Result<Option<Rc<Words>>> {
-        let passing = self.passing(special, checks_time)?;
-        let Some(is_asked) = asked else { return Ok(passing) };
-        let ids = self.ids;
-        let Some(passing) = passing else {
-            return Ok(Some(Rc::new(Words::of_values(ids, is_asked))));
-        };
-        // Filters share what passes; whom each is asked for is its own, and looked up for as few as can be.
-        let mut chosen = Words::zeros(ids.len());
-        if passing.count() * FEW < ids.len() {
-            passing.each(|row| {
-                if is_asked(ids[row]) {
-                    chosen.set(row);
-                }
-            });
-        } else {
-            chosen = Words::of_values(ids, is_asked);
-            chosen.and(&passing.0);
-        }
-        Ok(Some(Rc::new(chosen)))
-    }
-
-    /// The rows that pass; nothing where all of them do.
-    fn passing(&mut self, special: &Special, checks_time: bool) -> Result<Option<Rc<Words>>> {
-        let mut parts: Vec<Rc<Words>> = Vec::new();
+        let mut parts: Vec<Rc<Words>> = asked.map(Rc::new).into_iter().collect();
         if checks_time {
             let (ts, range) = (self.ts, special.time);
             let words = self.times.entry(range).or_insert_with(|| {

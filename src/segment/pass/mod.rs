@@ -9,7 +9,6 @@
 //! - [`shard`]: the ids of a shard, their places in states, and the files with rows of them
 //! - [`events`], [`profiles`]: the two passes
 //! - [`slices`]: windows of time that lie in each other, each row fed once
-//! - [`gather`]: rows of a few profiles, from many runs
 //! - [`select`]: which rows of a run pass a filter
 //! - [`condition`]: conditions and values of rows
 //! - [`truths`]: what a condition says of the words of dictionaries
@@ -27,7 +26,6 @@ mod collect;
 mod condition;
 mod distinct;
 mod events;
-mod gather;
 mod having;
 mod leaves;
 mod memo;

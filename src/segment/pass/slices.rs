@@ -97,7 +97,7 @@ impl Part {
             }
         }
         for need in needs {
-            let is_sliced = |id: &AggregateId| is_put_together(*id, program);
+            let is_sliced = |id: &AggregateId| is_sliced(*id, program);
             let aggregates = need.aggregates.into_iter().filter(|id| !is_sliced(id)).collect();
             let rest = Need { seen: None, aggregates, ..need };
             part.asked.push(rest.filter);
@@ -231,7 +231,7 @@ fn families<'a>(needs: &[Need], program: &'a Program) -> Vec<Vec<(Consumer, Filt
             add((rest.clone(), before, None), Consumer::Seen(filter), need.filter);
         }
         for id in &need.aggregates {
-            if is_put_together(*id, program) {
+            if is_sliced(*id, program) {
                 let aggregate = &program.aggregates[id.0];
                 let made = (aggregate.function, aggregate.argument.as_ref(), &aggregate.data_type);
                 add((rest.clone(), before, Some(made)), Consumer::State(*id), need.filter);
@@ -245,8 +245,8 @@ fn families<'a>(needs: &[Need], program: &'a Program) -> Vec<Vec<(Consumer, Filt
     families
 }
 
-/// Whether what the aggregate makes of rows can be put together from parts, in any order.
-pub(super) fn is_put_together(id: AggregateId, program: &Program) -> bool {
+/// Whether what the aggregate makes of rows can be put together from parts.
+fn is_sliced(id: AggregateId, program: &Program) -> bool {
     let aggregate = &program.aggregates[id.0];
     match aggregate.function {
         Function::Count | Function::CountDistinct => true,
