@@ -4,6 +4,7 @@
 //! - The difference of two times is a length, and is compared with an INTERVAL by its length: a day has 24
 //!   hours and a month 30 days, as in `PostgreSQL` and `DuckDB`. `DataFusion` would compare the parts of
 //!   intervals, of which a difference has no days.
+//! - A date is no number of days: one that is compared with a whole number is refused, as a moment is.
 //! - EXISTS over a query that always has a row is true. An OFFSET in it would be ignored, and is refused.
 //!
 //! A rule of the analyzer: it goes over plans of the compiler and over those that `DataFusion` runs.
@@ -15,7 +16,7 @@ use datafusion::common::tree_node::{
 };
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::{DataFusionError, Result};
-use datafusion::logical_expr::expr::{Between, Exists};
+use datafusion::logical_expr::expr::{Between, Exists, InList};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
@@ -63,7 +64,7 @@ fn is_candidate(expression: &Expr) -> bool {
         Expr::Exists(_) => true,
         Expr::Cast(Cast { field, .. }) | Expr::TryCast(TryCast { field, .. }) => {
             let to = field.data_type();
-            to.is_integer() || to.is_decimal() || matches!(to, DataType::Interval(_))
+            to.is_integer() || to.is_decimal() || matches!(to, DataType::Interval(_)) || is_date(to)
         }
         _ => false,
     }
@@ -84,9 +85,18 @@ fn replaced(expression: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         Expr::Cast(Cast { expr, field }) => narrowed(expr, field.data_type(), false, schema)?,
         Expr::TryCast(TryCast { expr, field }) => narrowed(expr, field.data_type(), true, schema)?,
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(*op) => {
+            refuse_days([left.as_ref(), right], schema)?;
             of_lengths(left, *op, right, schema)?
         }
+        Expr::InList(InList { expr, list, .. }) => {
+            refuse_days(std::iter::once(expr.as_ref()).chain(list), schema)?;
+            None
+        }
         Expr::Between(Between { expr, negated, low, high }) => {
+            let sides = [expr.as_ref(), low, high];
+            if let Some((date, number)) = days(sides, schema)? {
+                return refused(format!("Failed to coerce types {date} and {number} in BETWEEN"));
+            }
             let least = of_lengths(expr, Operator::GtEq, low, schema)?;
             let greatest = of_lengths(expr, Operator::LtEq, high, schema)?;
             let both = least.zip(greatest).map(|(least, greatest)| least.and(greatest));
@@ -107,6 +117,43 @@ fn narrowed(value: &Expr, to: &DataType, is_safe: bool, schema: &DFSchema) -> Re
     }
     let narrows = narrow::narrows(&value.get_type(schema)?, to);
     Ok(narrows.then(|| narrow::call(value.clone(), to, is_safe)))
+}
+
+fn is_date(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Date32 | DataType::Date64)
+}
+
+/// The types of a date and of the whole number that was made one, so many days after 1970, where that
+/// happened to one of the `sides` of a comparison.
+fn days<'a>(
+    sides: impl IntoIterator<Item = &'a Expr>,
+    schema: &DFSchema,
+) -> Result<Option<(&'a DataType, DataType)>> {
+    for side in sides {
+        let Expr::Cast(Cast { expr, field }) = side else { continue };
+        let is_made = is_date(field.data_type());
+        if is_made
+            && let number = expr.get_type(schema)?
+            && number.is_integer()
+        {
+            return Ok(Some((field.data_type(), number)));
+        }
+    }
+    Ok(None)
+}
+
+fn refuse_days<'a>(sides: impl IntoIterator<Item = &'a Expr>, schema: &DFSchema) -> Result<()> {
+    match days(sides, schema)? {
+        // As it is said of moments.
+        Some((date, number)) => {
+            refused(format!("expressions have incompatible types: {date} and {number}"))
+        }
+        None => Ok(()),
+    }
+}
+
+fn refused<T>(why: impl Into<String>) -> Result<T> {
+    Err(DataFusionError::Plan(why.into()))
 }
 
 fn is_comparison(op: Operator) -> bool {
@@ -204,10 +251,9 @@ fn of_lengths(left: &Expr, op: Operator, right: &Expr, schema: &DFSchema) -> Res
             sides.map(|(left, right)| compared(nanoseconds(left), op, nanoseconds(right)))
         }
         _ => {
-            return Err(DataFusionError::Plan(
-                "a difference of times can be compared with a constant INTERVAL, or with another difference"
-                    .to_owned(),
-            ));
+            return refused(
+                "a difference of times can be compared with a constant INTERVAL, or with another difference",
+            );
         }
     })
 }
@@ -284,7 +330,6 @@ fn compared(left: Expr, op: Operator, right: Expr) -> Expr {
 /// # Errors
 /// Where `DataFusion` would ignore a part of it.
 fn always_exists(query: &LogicalPlan) -> Result<bool> {
-    let refused = |what: &str| Err(DataFusionError::Plan(what.to_owned()));
     match query {
         LogicalPlan::Projection(_)
         | LogicalPlan::SubqueryAlias(_)

@@ -103,6 +103,9 @@ pub(super) fn for_date(number: Option<&str>) -> String {
         (8, Some(year), Some(month), Some(day)) => {
             format!("a date is written '{year}-{month}-{day}'")
         }
+        (4, ..) => {
+            format!("a date is written '{digits}-01-01', its year is date_part('year', date)")
+        }
         (10, ..) => format!("a moment in seconds since 1970 is to_timestamp({digits})"),
         (13, ..) => format!("a moment in milliseconds since 1970 is to_timestamp_millis({digits})"),
         _ => "a date is written '2026-10-31', a moment '2026-10-31 18:00:00' (in UTC)".to_owned(),

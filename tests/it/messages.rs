@@ -10,7 +10,25 @@ use super::support::{Project, segment_of};
 type Case = (&'static str, &'static str, (u64, u64), &'static str);
 
 /// Queries with another product's habits, or a slip.
-const CASES: [Case; 47] = [
+const CASES: [Case; 50] = [
+    (
+        "SELECT profile_id FROM (SELECT profile_id, CAST(ts AS DATE) AS day FROM events)\nWHERE day > 1990",
+        "incompatible types",
+        (2, 7),
+        "'1990-01-01', its year is date_part",
+    ),
+    (
+        "SELECT profile_id FROM events WHERE CAST(ts AS DATE) BETWEEN 1990 AND 2000",
+        "BETWEEN cannot compare",
+        (1, 54),
+        "a date is written",
+    ),
+    (
+        "SELECT profile_id FROM events WHERE event = 'view' AND CAST(ts AS DATE) IN (19900101)",
+        "incompatible types",
+        (1, 73),
+        "a date is written",
+    ),
     (
         "SELECT profile_id FROM events WHERE ts BETWEEN 2025 AND 2026",
         "BETWEEN cannot compare",
