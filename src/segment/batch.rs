@@ -46,6 +46,35 @@ pub struct BatchRun {
     pub cost: Cost,
 }
 
+/// A batch that is being compiled, segment by segment.
+#[derive(Default)]
+struct Compiling {
+    batch: Batch,
+    program: Program,
+    failed: BTreeMap<String, Error>,
+}
+
+impl Compiling {
+    fn add(&mut self, name: String, plan: Result<LogicalPlan>) {
+        match plan.map(|plan| Planned::compiled(&plan, &mut self.program)) {
+            Ok(set) => {
+                if let Err(why) = &set {
+                    tracing::debug!(segment = name, %why, "runs by itself");
+                }
+                self.batch.order.push(name.clone());
+                self.batch.sets.insert(name, set);
+            }
+            Err(error) => {
+                self.failed.insert(name, error);
+            }
+        }
+    }
+
+    fn done(self) -> (Batch, BTreeMap<String, Error>) {
+        (Batch { program: Arc::new(self.program), ..self.batch }, self.failed)
+    }
+}
+
 impl BatchRun {
     /// The members of leaf `id`, of a batch of leaves.
     pub fn leaf(&self, id: LeafId) -> Option<&Membership> {
@@ -115,7 +144,11 @@ impl Batch {
     /// Compiles `segments`, each of which comes behind those that it needs. Those that fail to be
     /// compiled at all (types that do not fit) are returned with their errors.
     pub fn compile(segments: &[(String, Planned)]) -> (Self, BTreeMap<String, Error>) {
-        Self::of_plans(segments.iter().map(|(name, planned)| (name.clone(), planned.simplified())))
+        let mut compiling = Compiling::default();
+        for (name, planned) in segments {
+            compiling.add(name.clone(), planned.simplified());
+        }
+        compiling.done()
     }
 
     /// As [`Batch::compile`], on up to `threads` threads.
@@ -127,31 +160,11 @@ impl Batch {
         threads: usize,
     ) -> Result<(Self, BTreeMap<String, Error>)> {
         let simplified = |(name, planned): (String, Planned)| (name, planned.simplified());
-        Ok(Self::of_plans(crew::map(segments.to_vec(), threads, simplified).await?))
-    }
-
-    fn of_plans(
-        plans: impl IntoIterator<Item = (String, Result<LogicalPlan>)>,
-    ) -> (Self, BTreeMap<String, Error>) {
-        let mut batch = Self::default();
-        let mut program = Program::default();
-        let mut failed = BTreeMap::new();
-        for (name, plan) in plans {
-            match plan.map(|plan| Planned::compiled(&plan, &mut program)) {
-                Ok(set) => {
-                    if let Err(why) = &set {
-                        tracing::debug!(segment = name, %why, "runs by itself");
-                    }
-                    batch.order.push(name.clone());
-                    batch.sets.insert(name, set);
-                }
-                Err(error) => {
-                    failed.insert(name, error);
-                }
-            }
-        }
-        batch.program = Arc::new(program);
-        (batch, failed)
+        let mut compiling = Compiling::default();
+        // Leaves are numbered in the order of the segments, whichever thread is faster.
+        let add = |(name, plan)| compiling.add(name, plan);
+        crew::map_then(segments.to_vec(), threads, simplified, add).await?;
+        Ok(compiling.done())
     }
 
     /// The program behind the sets.
