@@ -111,8 +111,8 @@ fn run(cli: Cli, output: &mut Output) -> Result<Outcome> {
         .map_err(|e| Error::internal(format!("the command stopped: {e}")))?;
     // A statement that was given up may still be busy, or memory that the system takes back anyway may not
     // be given back yet: nobody waits for that. The threads are not told to stop either, they end with the
-    // process: glibc (bug 19951) may crash where a thread is let go just as it ends, and a command that did
-    // all it should would seem to have failed.
+    // process: glibc 2.36 was seen to crash where a thread is let go just as it ends, and a command that did
+    // all it should seemed to have failed.
     std::mem::forget(runtime);
     // It knows the project's folder now, and so can show the line that an error is about.
     *output = told;

@@ -216,8 +216,7 @@ fn types(case: &Case<'_>) -> Option<Advice> {
         return Some(if is_dated { advice.hint(hints::for_date(None)) } else { advice });
     }
     let Some(found) = of_types(operations(case.sql), types, case.session) else {
-        let list = Advice::at(case.tokens.phrase(&["in", "("]));
-        return Some(if is_dated { list.hint(hints::for_date(None)) } else { Advice::default() });
+        return Some(Advice::default());
     };
     let advice = Advice::at(found.position());
     let has = |kind: &str| types.0.starts_with(kind) || types.1.starts_with(kind);

@@ -131,8 +131,7 @@ fn days<'a>(
 ) -> Result<Option<(&'a DataType, DataType)>> {
     for side in sides {
         let Expr::Cast(Cast { expr, field }) = side else { continue };
-        let is_made = is_date(field.data_type());
-        if is_made
+        if is_date(field.data_type())
             && let number = expr.get_type(schema)?
             && number.is_integer()
         {

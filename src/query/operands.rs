@@ -58,14 +58,22 @@ impl Operation {
     }
 }
 
-/// The operations of `sql`, the outer before the inner; none where it does not parse.
+/// The operations of `sql`, the outer before the inner; `a IN (1, 2)` is two of them. None where it does
+/// not parse.
 pub(super) fn operations(sql: &str) -> Vec<Operation> {
     let mut found = Vec::new();
     let statements = Parser::parse_sql(&GenericDialect {}, sql).unwrap_or_default();
     let _never_breaks = visit_expressions::<Vec<Statement>, (), _>(&statements, |expression| {
-        if let Expr::BinaryOp { left, op, right } = expression {
-            let (left, right) = (left.as_ref().clone(), right.as_ref().clone());
-            found.push(Operation { left, op: op.clone(), right });
+        match expression {
+            Expr::BinaryOp { left, op, right } => {
+                let (left, right) = (left.as_ref().clone(), right.as_ref().clone());
+                found.push(Operation { left, op: op.clone(), right });
+            }
+            Expr::InList { expr, list, .. } => found.extend(list.iter().map(|item| {
+                let (left, op) = (expr.as_ref().clone(), BinaryOperator::Eq);
+                Operation { left, op, right: item.clone() }
+            })),
+            _ => {}
         }
         ControlFlow::Continue(())
     });

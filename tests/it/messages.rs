@@ -26,8 +26,8 @@ const CASES: [Case; 50] = [
     (
         "SELECT profile_id FROM events WHERE event = 'view' AND CAST(ts AS DATE) IN (19900101)",
         "incompatible types",
-        (1, 73),
-        "a date is written",
+        (1, 61),
+        "'1990-01-01'",
     ),
     (
         "SELECT profile_id FROM events WHERE ts BETWEEN 2025 AND 2026",

@@ -143,10 +143,9 @@ async fn a_warm_build_makes_what_a_cold_one_makes() {
     }
 }
 
-/// Columns of few words have small dictionaries in memory; those of all files together have more words than
-/// a small one has room for.
+/// Each file has words of its own, at places of its own: what was said of one file's is not said of another's.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refresh_puts_small_dictionaries_together() {
+async fn a_refresh_takes_the_words_of_each_file_for_its_own() {
     let project = Project::with_shop();
     let cold = engine(&project, 64 << 20);
     let files = [

@@ -232,8 +232,8 @@ struct ShardTask {
 /// The outputs that others are made of. Sets of the rest are let go as soon as they are memberships.
 #[derive(Debug)]
 struct Reads {
-    /// Those that outputs or leaves that rank read.
-    all: HashSet<String>,
+    /// Those that other outputs read.
+    by_outputs: HashSet<String>,
     /// Those that leaves that rank read, and what those are made of.
     ranked: HashSet<String>,
 }
@@ -241,8 +241,7 @@ struct Reads {
 impl Reads {
     fn of(request: &RunRequest<'_>) -> Self {
         let outputs = request.outputs.iter();
-        let mut all: HashSet<String> =
-            outputs.clone().flat_map(|output| output.expression.segments()).collect();
+        let by_outputs = outputs.clone().flat_map(|output| output.expression.segments()).collect();
         let mut ranked: HashSet<String> = HashSet::new();
         for leaf in request.ranked.iter() {
             if let Leaf::Ranked(of) = &request.program.leaves[leaf.0] {
@@ -255,8 +254,7 @@ impl Reads {
                 ranked.extend(output.expression.segments());
             }
         }
-        all.extend(ranked.iter().cloned());
-        Self { all, ranked }
+        Self { by_outputs, ranked }
     }
 }
 
@@ -337,7 +335,7 @@ impl ShardTask {
             let words = words_of(output, (shard, sets), (known, &read));
             let membership = words.as_ref().map(|words| shard.membership(words));
             memberships.push(membership.map_err(Error::clone));
-            if self.reads.all.contains(&output.name) {
+            if self.reads.by_outputs.contains(&output.name) {
                 read.insert(output.name.as_str(), words);
             }
         }

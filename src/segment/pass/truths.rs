@@ -3,12 +3,11 @@
 //! Each file has dictionaries of its own, with mostly the same words in them. A condition is asked of a word
 //! once, whatever dictionaries it is in.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{Array as _, ArrayRef, AsArray as _, StringArray};
 use arrow::buffer::NullBuffer;
-use hashbrown::HashMap as QuickMap;
+use hashbrown::HashMap;
 
 use crate::error::Result;
 
@@ -30,7 +29,7 @@ struct Known {
     /// By where the values of a dictionary are in memory, which many runs of rows share. They are kept, so
     /// that nothing else can be there.
     dictionaries: HashMap<usize, (ArrayRef, Arc<Truths>)>,
-    words: QuickMap<Box<str>, bool>,
+    words: HashMap<Box<str>, bool>,
     of_null: Option<bool>,
 }
 
